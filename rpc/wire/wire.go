@@ -142,12 +142,26 @@ type Done struct {
 	Error *ErrorData `json:"error,omitempty"`
 }
 
-// Result is any answer to module.call, for reading: Kind says which part is filled.
+// Result is any answer to module.call, for reading: Kind says which fields are filled.
 type Result struct {
 	Kind string `json:"kind"`
-	List
-	Form
-	OK
+
+	Elems   []map[string]string `json:"elems"`
+	PElems  int64               `json:"p_elems"`
+	PNum    int                 `json:"p_num"`
+	PCnt    int                 `json:"p_cnt"`
+	PSort   string              `json:"p_sort"`
+	POrder  string              `json:"p_order"`
+	Filters []Filter            `json:"filters"`
+
+	Values map[string]string   `json:"values"`
+	SLists map[string][]Option `json:"slists"`
+	Hidden []string            `json:"hidden"`
+
+	ID       string      `json:"id"`
+	Redirect *Redirect   `json:"redirect"`
+	DNS      []DNSRecord `json:"dns"`
+	Done     []Done      `json:"done"`
 }
 
 // ErrorData is the data of a JSON-RPC error, the panel's error form.
