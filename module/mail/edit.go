@@ -1,0 +1,214 @@
+package mail
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// A DomainEdit is what a caller wants of a domain. A nil field means: leave as
+// it is, or the default of a new domain.
+type DomainEdit struct {
+	Name         string  `form:"name"`
+	Owner        *string `form:"owner"`
+	IPSrc        *string `form:"ipsrc"`
+	IP           *string `form:"ip"`
+	Defaction    *string `form:"defaction"`
+	Redirval     *string `form:"redirval"`
+	Greylist     *bool   `form:"greylist"`
+	Spamassassin *bool   `form:"spamassassin"`
+	Avcheck      *bool   `form:"avcheck"`
+	DKIM         *bool   `form:"dkim"`
+	DKIMSelector *string `form:"dkim_selector"`
+	DKIMKeylen   *string `form:"dkim_keylen"`
+	DMARC        *bool   `form:"dmarc"`
+	Secure       *bool   `form:"secure"`
+	SecureAlias  *string `form:"secure_alias"`
+	SSLName      *string `form:"ssl_name"`
+	Email        *string `form:"email"`
+}
+
+// Facts are what an edit is checked against besides the domain itself.
+type Facts struct {
+	Owner  User  // as it will be after the edit
+	Actor  Level // who edits
+	Params Params
+}
+
+// Apply checks e and changes d by it. The first wrong field, in the order of the
+// form, is the error, and d is then not to be used. Name and owner are set by
+// the caller beforehand.
+func (e DomainEdit) Apply(d *Domain, f Facts) error {
+	for _, step := range []func(*Domain, Facts) error{
+		e.applyIP, e.applyAction, e.applyFilters, e.applyDKIM, e.applySecure,
+	} {
+		if err := step(d, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e DomainEdit) applyIP(d *Domain, f Facts) error {
+	src := "manual"
+	switch {
+	case e.IPSrc != nil && *e.IPSrc != "":
+		src = *e.IPSrc
+	case e.IP == nil || *e.IP == "" || *e.IP == "auto":
+		if e.IP != nil {
+			d.IP = netip.Addr{}
+		}
+		return nil
+	}
+	switch src {
+	case "auto":
+		d.IP = netip.Addr{}
+		return nil
+	case "manual":
+	default:
+		return wrong("ipsrc", src, "value_ipsrc")
+	}
+	if e.IP == nil {
+		if d.IP.IsValid() {
+			return nil
+		}
+		return wrong("ip", "", "value_ip_required")
+	}
+	a, err := netip.ParseAddr(*e.IP)
+	if err != nil || a.Zone() != "" {
+		return wrong("ip", *e.IP, "value_ip")
+	}
+	a = a.Unmap()
+	if a != d.IP && !f.Owner.HasIP(a) {
+		return wrong("ip", *e.IP, "value_ip_foreign")
+	}
+	d.IP = a
+	return nil
+}
+
+func (e DomainEdit) applyAction(d *Domain, _ Facts) error {
+	before := d.Defaction
+	if e.Defaction != nil {
+		a, ok := parseAction(*e.Defaction)
+		if !ok {
+			return wrong("defaction", *e.Defaction, "value_defaction")
+		}
+		d.Defaction = a
+	}
+	if !d.Defaction.Forwards() {
+		d.Redirval = Target{}
+		return nil
+	}
+	if e.Redirval == nil {
+		if d.Defaction == before && !d.Redirval.IsZero() {
+			return nil
+		}
+		return wrong("redirval", "", "value_redirval_required")
+	}
+	if *e.Redirval == "" {
+		return wrong("redirval", "", "value_redirval_required")
+	}
+	t, err := ParseTarget(d.Defaction, *e.Redirval)
+	if err != nil {
+		if d.Defaction == ForwardDomain {
+			return wrong("redirval", *e.Redirval, "value_redirval_domain")
+		}
+		return wrong("redirval", *e.Redirval, "value_redirval_address")
+	}
+	if t.domain == d.Name {
+		return wrong("redirval", *e.Redirval, "value_redirval_self")
+	}
+	d.Redirval = t
+	return nil
+}
+
+func (e DomainEdit) applyFilters(d *Domain, _ Facts) error {
+	setFlag(&d.Greylist, e.Greylist)
+	setFlag(&d.Spamassassin, e.Spamassassin)
+	setFlag(&d.Avcheck, e.Avcheck)
+	return nil
+}
+
+func (e DomainEdit) applyDKIM(d *Domain, _ Facts) error {
+	setFlag(&d.DKIM, e.DKIM)
+	if e.DKIMSelector != nil && *e.DKIMSelector != "" {
+		s, ok := ParseSelector(*e.DKIMSelector)
+		if !ok {
+			return wrong("dkim_selector", *e.DKIMSelector, "value_dkim_selector")
+		}
+		d.DKIMSelector = s
+	}
+	if e.DKIMKeylen != nil && *e.DKIMKeylen != "" {
+		switch *e.DKIMKeylen {
+		case "1024":
+			d.DKIMKeylen = 1024
+		case "2048":
+			d.DKIMKeylen = 2048
+		default:
+			return wrong("dkim_keylen", *e.DKIMKeylen, "value_dkim_keylen")
+		}
+	}
+	setFlag(&d.DMARC, e.DMARC)
+	return nil
+}
+
+func (e DomainEdit) applySecure(d *Domain, f Facts) error {
+	if e.Secure != nil {
+		if *e.Secure && !d.Secure && !f.Owner.MaySSL() {
+			return &Error{Kind: Limit, Field: "ssl"}
+		}
+		d.Secure = *e.Secure
+	}
+	if e.SecureAlias != nil && strings.TrimSpace(*e.SecureAlias) != "" {
+		ns, ok := parseAliases(*e.SecureAlias)
+		if !ok {
+			return wrong("secure_alias", *e.SecureAlias, "value_secure_alias")
+		}
+		for _, n := range ns {
+			if !n.Within(d.Name) && f.Actor != LevelAdmin {
+				return wrong("secure_alias", n.String(), "value_secure_alias_outside", "domain", d.Name.Unicode())
+			}
+		}
+		d.SecureAlias = ns
+	}
+	if e.SSLName != nil && *e.SSLName != "" {
+		if !certificateName.MatchString(*e.SSLName) {
+			return wrong("ssl_name", *e.SSLName, "value_ssl_name")
+		}
+		d.SSLName = SSLName(*e.SSLName)
+	}
+	if e.Email != nil && *e.Email != "" {
+		a, err := ParseAddress(*e.Email)
+		if err != nil {
+			return wrong("email", *e.Email, "value_email")
+		}
+		d.Email = a
+	}
+	return nil
+}
+
+func setFlag(to *bool, from *bool) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// CheckNew holds the name of a new domain against what nobody may take.
+// Whether the name is free is the database's to say.
+func CheckNew(n Name, p Params) error {
+	if n.IsPublicSuffix() {
+		return wrong("name", n.String(), "value_name_suffix")
+	}
+	if host, err := ParseName(p.MailHost); err == nil && n == host {
+		return wrong("name", n.String(), "value_name_host")
+	}
+	for _, s := range p.Forbidden {
+		f, err := ParseName(s)
+		if err != nil { // a whole top-level domain, such as local
+			f = Name{strings.ToLower(strings.Trim(s, "."))}
+		}
+		if n.Within(f) {
+			return wrong("name", n.String(), "value_name_forbidden")
+		}
+	}
+	return nil
+}

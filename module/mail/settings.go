@@ -1,0 +1,62 @@
+package mail
+
+import (
+	"regexp"
+	"strings"
+)
+
+// A Selector names a DKIM key below _domainkey (RFC 6376 section 3.1).
+type Selector struct{ s string }
+
+var selectorLabels = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+
+// ParseSelector reads labels of letters, digits and inner hyphens, with dots
+// between; at most 100 bytes, so that the name of the record stays below 253.
+func ParseSelector(s string) (Selector, bool) {
+	s = strings.ToLower(s)
+	return Selector{s}, len(s) <= 100 && selectorLabels.MatchString(s)
+}
+
+// String is the selector in lower case.
+func (s Selector) String() string { return s.s }
+
+// StoredSelector is for the database, which holds only what ParseSelector gave.
+func StoredSelector(s string) Selector { return Selector{s} }
+
+// An SSLName says where a certificate comes from: one of the two below, or the
+// name of a certificate that the owner has in the panel.
+type SSLName string
+
+// Sources of certificates that are not names of the panel's.
+const (
+	SelfSigned  SSLName = "selfsigned"
+	LetsEncrypt SSLName = "letsencrypt"
+)
+
+var certificateName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+// parseAliases reads host names with white space between them.
+func parseAliases(s string) ([]Name, bool) {
+	var ns []Name
+	seen := map[Name]bool{}
+	for f := range strings.FieldsSeq(s) {
+		n, err := ParseName(f)
+		if err != nil {
+			return nil, false
+		}
+		if !seen[n] {
+			seen[n] = true
+			ns = append(ns, n)
+		}
+	}
+	return ns, len(ns) >= 1 && len(ns) <= 100 // the most names that Let's Encrypt puts in a certificate
+}
+
+// JoinNames is ns with a blank between, as forms and database have it.
+func JoinNames(ns []Name) string {
+	s := make([]string, len(ns))
+	for i, n := range ns {
+		s[i] = n.String()
+	}
+	return strings.Join(s, " ")
+}
