@@ -31,7 +31,11 @@ type Error struct {
 	Value string            // the value as it was given; empty where it says nothing
 	Text  string            // names the sentence in the message catalogue; empty: the kind's own
 	Args  map[string]string // what fills the sentence's placeholders
+	Cause error             // what lies behind it, for the log only; nil: nothing does
 }
+
+// Unwrap is the cause.
+func (e *Error) Unwrap() error { return e.Cause }
 
 // Error is for logs and tests; people see the catalogue's sentence.
 func (e *Error) Error() string {

@@ -1,0 +1,172 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"maildomain/module/mail"
+)
+
+// maxBatch is how many changes share a commit at most: it bounds how long the
+// first of them waits for the others.
+const maxBatch = 64
+
+// ErrClosed is the error of a change that came after Close.
+var ErrClosed = errors.New("the database is closed")
+
+// A request is a change on its way to the writer.
+type request struct {
+	ctx  context.Context
+	f    func(context.Context, *Tx) error
+	tx   *Tx
+	err  error
+	done chan struct{}
+}
+
+// A panicked change, on its way back to the goroutine that asked for it.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic in a change: %v\n%s", p.value, p.stack) }
+
+// Update runs f in a write transaction: durable if Update returns nil, else undone.
+// No other change runs at the same time, in this process or another, so what f read
+// cannot change under it. Changes that wait share a commit; f may run on another
+// goroutine. A context that ends before f began means that f never runs; after
+// that f runs to its end.
+func (db *DB) Update(ctx context.Context, f func(context.Context, *Tx) error) error {
+	r := &request{ctx: ctx, f: f, done: make(chan struct{})}
+	select {
+	case db.requests <- r:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-db.closing:
+		return ErrClosed
+	}
+	<-r.done
+	return r.err
+}
+
+func (db *DB) writeLoop(s *session) {
+	for {
+		select {
+		case r := <-db.requests:
+			db.batch(s, r)
+		case <-db.closing:
+			return
+		}
+	}
+}
+
+// batch runs first and whatever else waits, commits once, and answers all.
+func (db *DB) batch(s *session, first *request) {
+	ctx := context.Background()
+	if _, err := s.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
+		first.err = explain(fmt.Errorf("begin a change: %w", err))
+		close(first.done)
+		return
+	}
+	all := []*request{first}
+	lost := db.run(s, first)
+collect:
+	for lost == nil && len(all) < maxBatch {
+		select {
+		case r := <-db.requests:
+			all = append(all, r)
+			lost = db.run(s, r)
+		default:
+			break collect
+		}
+	}
+	if lost == nil {
+		lost = commit(ctx, s, all)
+	}
+	if lost != nil {
+		// After some errors (a full disk) SQLite has rolled back by itself, and says so here.
+		_, _ = s.exec(ctx, `ROLLBACK`)
+	}
+	for _, r := range all {
+		if r.err == nil {
+			r.err = explain(lost)
+		}
+		if r.err == nil {
+			run(r.tx.committed)
+		} else if r.tx != nil {
+			run(r.tx.undone)
+		}
+		close(r.done)
+	}
+}
+
+// commit makes the batch durable, if any of it is to be.
+func commit(ctx context.Context, s *session, all []*request) error {
+	wrote, revised := false, false
+	for _, r := range all {
+		if r.err == nil {
+			wrote = wrote || r.tx.wrote
+			revised = revised || r.tx.wrote && !r.tx.aside
+		}
+	}
+	if revised {
+		if _, err := s.exec(ctx, `UPDATE meta SET revision = revision + 1, clean = 0`); err != nil {
+			return fmt.Errorf("count a batch: %w", err)
+		}
+	}
+	end := `COMMIT`
+	if !wrote {
+		end = `ROLLBACK`
+	}
+	if _, err := s.exec(ctx, end); err != nil {
+		return fmt.Errorf("end a batch: %w", err)
+	}
+	return nil
+}
+
+// run runs r in a savepoint: an error undoes r and nothing else. It returns an
+// error of its own where the whole transaction is lost.
+func (db *DB) run(s *session, r *request) (lost error) {
+	if r.err = r.ctx.Err(); r.err != nil {
+		return nil
+	}
+	ctx := context.WithoutCancel(r.ctx)
+	if _, err := s.exec(ctx, `SAVEPOINT change`); err != nil {
+		r.err = explain(fmt.Errorf("begin a change: %w", err))
+		return r.err
+	}
+	r.tx = &Tx{Now: db.instant(), s: s}
+	if r.err = explain(guarded(ctx, r)); r.err != nil {
+		if _, err := s.exec(ctx, `ROLLBACK TO change`); err != nil {
+			return errors.Join(fmt.Errorf("undo a change: %w", err), r.err)
+		}
+	}
+	if _, err := s.exec(ctx, `RELEASE change`); err != nil {
+		return fmt.Errorf("end a change: %w", err)
+	}
+	return nil
+}
+
+// explain makes of a full disk an error that a person can act on.
+func explain(err error) error {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok && e.Code()&0xff == sqlite3.SQLITE_FULL {
+		return &mail.Error{Kind: mail.Unavailable, Field: "disk", Text: "unavailable_disk", Cause: err}
+	}
+	return err
+}
+
+// guarded keeps a panic of one change from taking the writer and the other
+// changes with it.
+func guarded(ctx context.Context, r *request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicked{p, debug.Stack()}
+		}
+	}()
+	return r.f(ctx, r.tx)
+}
