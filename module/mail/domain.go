@@ -2,15 +2,16 @@ package mail
 
 import (
 	"net/netip"
+	"strconv"
 	"time"
 )
 
 // A Domain receives mail for everything after the @.
 type Domain struct {
 	Name      Name
-	Owner     string // the panel user that it belongs to
-	Active    bool   // false: senders are told to try again later
-	IP        netip.Addr
+	Owner     string     // the panel user that it belongs to
+	Active    bool       // false: senders are told to try again later
+	IP        netip.Addr // that its mail leaves from; invalid: the server chooses
 	Defaction DefaultAction
 	Redirval  Target // where Defaction forwards to; zero for the others
 
@@ -53,4 +54,47 @@ func (d Domain) OutgoingIP() string {
 		return ""
 	}
 	return d.IP.String()
+}
+
+// A SourceIP is the outgoing address of one domain that has its own.
+type SourceIP struct {
+	Name Name
+	IP   netip.Addr
+}
+
+// Values are the domain's settings by the names of the form's parameters.
+func (d Domain) Values() map[string]string {
+	v := map[string]string{
+		"name":          d.Name.String(),
+		"name_idn":      d.Name.Unicode(),
+		"owner":         d.Owner,
+		"active":        Flag(d.Active),
+		"ipsrc":         "auto",
+		"ip":            d.OutgoingIP(),
+		"defaction":     string(d.Defaction),
+		"redirval":      d.Redirval.String(),
+		"greylist":      Flag(d.Greylist),
+		"spamassassin":  Flag(d.Spamassassin),
+		"avcheck":       Flag(d.Avcheck),
+		"dkim":          Flag(d.DKIM),
+		"dkim_selector": d.DKIMSelector.String(),
+		"dkim_keylen":   strconv.Itoa(d.DKIMKeylen),
+		"dmarc":         Flag(d.DMARC),
+		"secure":        Flag(d.Secure),
+		"secure_alias":  JoinNames(d.SecureAlias),
+		"ssl_name":      string(d.SSLName),
+		"email":         d.Email.String(),
+	}
+	if d.IP.IsValid() {
+		v["ipsrc"] = "manual"
+	}
+	return v
+}
+
+// Flag is the panel's word for b.
+func Flag(b bool) string {
+	if b {
+		return "on"
+	}
+	return "off"
 }

@@ -130,21 +130,15 @@ func (tx *Tx) CountOf(ctx context.Context, owner string) (n int64, err error) {
 	return n, err
 }
 
-// A SourceIP is the outgoing address of one domain that has its own.
-type SourceIP struct {
-	Name mail.Name
-	IP   netip.Addr
-}
-
 // SourceIPs are the outgoing addresses of all domains that have their own, by name.
-func (tx *Tx) SourceIPs(ctx context.Context) (ips []SourceIP, err error) {
+func (tx *Tx) SourceIPs(ctx context.Context) (ips []mail.SourceIP, err error) {
 	err = tx.rows(ctx, `SELECT name, ip FROM domain WHERE ip > '' ORDER BY name`, nil, func(r *sql.Rows) error {
 		var name, ip string
 		if err := r.Scan(&name, &ip); err != nil {
 			return err
 		}
 		a, err := netip.ParseAddr(ip)
-		ips = append(ips, SourceIP{mail.StoredName(name), a})
+		ips = append(ips, mail.SourceIP{Name: mail.StoredName(name), IP: a})
 		return err
 	})
 	return ips, err

@@ -1,0 +1,151 @@
+package files
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"maildomain/module/mail"
+)
+
+// mark begins every file that is ours, with the version of its format.
+const mark = "# maildomain 1:"
+
+// header is the first line of every file that is ours.
+const header = mark + " written from the database; a change made here is reported, not kept\n"
+
+// A File is what one path below the root is to hold.
+type File struct {
+	Path  string // as os.Root takes it
+	Body  []byte // nil: the file is not to be there
+	Mode  fs.FileMode
+	Group string // its group, where the module runs as root and the group exists
+}
+
+// errSeparator is the error of a value that would be read back as something else.
+var errSeparator = errors.New("a value may not hold a line break, a NUL or white space at its ends")
+
+// lines writes a file of "key: value" lines for Exim's lsearch (Exim
+// specification, section 9.3). It cannot emit a line that reads back as anything
+// but its key and value.
+type lines struct {
+	b   bytes.Buffer
+	err error
+}
+
+func newLines() *lines {
+	var l lines
+	l.b.WriteString(header)
+	return &l
+}
+
+func (l *lines) set(key, value string) {
+	if l.err != nil {
+		return
+	}
+	// A key ends at the first white space or colon; a leading quote or # means something else.
+	if key == "" || strings.Trim(key, "abcdefghijklmnopqrstuvwxyz0123456789._-@+=") != "" {
+		l.err = fmt.Errorf("write key %q: %w", key, errSeparator)
+		return
+	}
+	if value == "" || strings.ContainsAny(value, "\n\r\x00") || strings.TrimSpace(value) != value {
+		l.err = fmt.Errorf("write value %q of %s: %w", value, key, errSeparator)
+		return
+	}
+	l.b.WriteString(key)
+	l.b.WriteString(": ")
+	l.b.WriteString(value)
+	l.b.WriteByte('\n')
+}
+
+// file is the text as a file that Exim's group may read.
+func (l *lines) file(layout Layout, p string) (File, error) {
+	if l.err != nil {
+		return File{}, fmt.Errorf("render %s: %w", p, l.err)
+	}
+	return File{Path: p, Body: l.b.Bytes(), Mode: 0o640, Group: layout.EximGroup}, nil
+}
+
+// DomainPath is where the settings of a mail domain stand.
+func (l Layout) DomainPath(n mail.Name) string { return path.Join(l.Domains(), n.String()) }
+
+// DomainFile is the settings of a mail domain.
+func (l Layout) DomainFile(d mail.Domain) (File, error) {
+	state := "active"
+	if !d.Active {
+		state = "suspended"
+	}
+	t := newLines()
+	t.set("state", state)
+	t.set("defaction", string(d.Defaction))
+	if d.Defaction.Forwards() {
+		t.set("redirval", d.Redirval.String())
+	}
+	t.set("greylist", mail.Flag(d.Greylist))
+	t.set("spamassassin", mail.Flag(d.Spamassassin))
+	t.set("avcheck", mail.Flag(d.Avcheck))
+	return t.file(l, l.DomainPath(d.Name))
+}
+
+// DomainIPsFile is the outgoing addresses of the domains that have their own.
+func (l Layout) DomainIPsFile(ips []mail.SourceIP) (File, error) {
+	t := newLines()
+	for _, s := range ips {
+		t.set(s.Name.String(), s.IP.String())
+	}
+	return t.file(l, l.DomainIPs())
+}
+
+// Plan is what a change of one domain means for the files, in the order that is
+// safe to publish: data before the gate when it adds, the gate first when it
+// removes. Before and after are nil where there is no domain. ips reads the
+// outgoing addresses as they are after the change, and is called only where they changed.
+func (l Layout) Plan(before, after *mail.Domain, ips func() ([]mail.SourceIP, error)) ([]Change, error) {
+	var plan []Change
+	gate := Change{}
+	switch {
+	case after != nil:
+		f, err := l.DomainFile(*after)
+		if err != nil {
+			return nil, err
+		}
+		gate.File = f
+	case before != nil:
+		gate.File = File{Path: l.DomainPath(before.Name)}
+	}
+	if before != nil {
+		was, err := l.DomainFile(*before)
+		if err != nil {
+			return nil, err
+		}
+		gate.Was = was.Body
+	}
+	if !bytes.Equal(gate.Was, gate.Body) {
+		plan = append(plan, gate)
+	}
+	if ownIP(before) != ownIP(after) {
+		now, err := ips()
+		if err != nil {
+			return nil, err
+		}
+		f, err := l.DomainIPsFile(now)
+		if err != nil {
+			return nil, err
+		}
+		if after == nil {
+			return append(plan, Change{File: f}), nil
+		}
+		plan = append([]Change{{File: f}}, plan...)
+	}
+	return plan, nil
+}
+
+func ownIP(d *mail.Domain) string {
+	if d == nil {
+		return ""
+	}
+	return d.OutgoingIP()
+}

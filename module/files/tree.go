@@ -1,0 +1,139 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"maildomain/module/mail"
+)
+
+// A Tree is the part of the file system that the module writes: everything below
+// one root, which no path and no symbolic link leads out of.
+type Tree struct {
+	root   *os.Root
+	layout Layout
+	gids   map[string]int // of groups that exist; empty where we are not root
+	staged atomic.Uint64  // numbers the staged files of this process
+}
+
+// OpenTree opens the tree below the directory root. Ownership of files is set
+// only where the program runs as root.
+func OpenTree(root string, l Layout) (*Tree, error) {
+	r, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, fmt.Errorf("open root: %w", err)
+	}
+	t := &Tree{root: r, layout: l, gids: map[string]int{}}
+	if os.Geteuid() != 0 {
+		return t, nil
+	}
+	for _, name := range []string{l.EximGroup, l.DovecotGroup} {
+		g, err := user.LookupGroup(name)
+		if err != nil {
+			if _, unknown := errors.AsType[user.UnknownGroupError](err); unknown {
+				continue
+			}
+			return nil, errors.Join(fmt.Errorf("look up group %s: %w", name, err), r.Close())
+		}
+		if t.gids[name], err = strconv.Atoi(g.Gid); err != nil {
+			return nil, errors.Join(fmt.Errorf("group id of %s: %w", name, err), r.Close())
+		}
+	}
+	return t, nil
+}
+
+// Layout is what the tree was opened with.
+func (t *Tree) Layout() Layout { return t.layout }
+
+// Close closes the tree.
+func (t *Tree) Close() error { return t.root.Close() }
+
+// stageDir is where files wait for their commit: beside the directories that
+// daemons search, on the same file system.
+func (t *Tree) stageDir() string { return path.Join(t.layout.Exim, "maildomain.stage") }
+
+// create makes a new file below the stage with the owner and mode of f, never
+// readable by more than f is to be.
+func (t *Tree) create(name string, f File) (err error) {
+	w, err := t.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.Mode)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := t.root.Mkdir(t.stageDir(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		w, err = t.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.Mode)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	if gid, ok := t.gids[f.Group]; ok {
+		if err := w.Chown(0, gid); err != nil {
+			return err
+		}
+	}
+	if err := w.Chmod(f.Mode); err != nil { // what the umask took away
+		return err
+	}
+	_, err = w.Write(f.Body)
+	return err
+}
+
+// writable finds out beforehand whether a rename from the stage into dir can work.
+func (t *Tree) writable(dir string) error {
+	to, err := t.root.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	from, err := t.root.Open(t.stageDir())
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if err := unix.Faccessat(int(to.Fd()), ".", unix.W_OK, 0); err != nil {
+		return &fs.PathError{Op: "write in", Path: dir, Err: err}
+	}
+	a, err := mount(to)
+	if err != nil {
+		return err
+	}
+	b, err := mount(from)
+	if err != nil {
+		return err
+	}
+	if a != b {
+		return &fs.PathError{Op: "rename into", Path: dir, Err: syscall.EXDEV}
+	}
+	return nil
+}
+
+// mount is the id of the mount that an open directory is on (statx(2)).
+func mount(f *os.File) (uint64, error) {
+	var s unix.Statx_t
+	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &s); err != nil {
+		return 0, &fs.PathError{Op: "statx", Path: f.Name(), Err: err}
+	}
+	return s.Mnt_id, nil
+}
+
+// explain makes of what the system refused an error that a person can act on.
+func explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+		return &mail.Error{Kind: mail.Unavailable, Field: "disk", Text: "unavailable_disk", Cause: err}
+	case errors.Is(err, errForeign):
+		return &mail.Error{Kind: mail.Unavailable, Field: "files", Text: "unavailable_foreign", Cause: err}
+	}
+	return &mail.Error{Kind: mail.Unavailable, Field: "files", Text: "unavailable_files", Cause: err}
+}
