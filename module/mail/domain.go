@@ -56,6 +56,9 @@ func (d Domain) OutgoingIP() string {
 	return d.IP.String()
 }
 
+// UseAnyIP leaves the choice of the outgoing address to the server.
+func (d *Domain) UseAnyIP() { d.IP = netip.Addr{} }
+
 // A SourceIP is the outgoing address of one domain that has its own.
 type SourceIP struct {
 	Name Name

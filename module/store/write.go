@@ -23,6 +23,7 @@ var ErrClosed = errors.New("the database is closed")
 type request struct {
 	ctx  context.Context
 	f    func(context.Context, *Tx) error
+	solo bool // shares no transaction
 	tx   *Tx
 	err  error
 	done chan struct{}
@@ -34,7 +35,7 @@ type panicked struct {
 	stack []byte
 }
 
-func (p *panicked) Error() string { return fmt.Sprintf("panic in a change: %v\n%s", p.value, p.stack) }
+func (p *panicked) Error() string { return fmt.Sprintf("%v\n%s", p.value, p.stack) }
 
 // Update runs f in a write transaction: durable if Update returns nil, else undone.
 // No other change runs at the same time, in this process or another, so what f read
@@ -42,15 +43,28 @@ func (p *panicked) Error() string { return fmt.Sprintf("panic in a change: %v\n%
 // goroutine. A context that ends before f began means that f never runs; after
 // that f runs to its end.
 func (db *DB) Update(ctx context.Context, f func(context.Context, *Tx) error) error {
-	r := &request{ctx: ctx, f: f, done: make(chan struct{})}
+	return db.submit(&request{ctx: ctx, f: f})
+}
+
+// Alone is Update in a transaction that no other change shares: all that f reads
+// is committed, and the files of all that is committed are published.
+func (db *DB) Alone(ctx context.Context, f func(context.Context, *Tx) error) error {
+	return db.submit(&request{ctx: ctx, f: f, solo: true})
+}
+
+func (db *DB) submit(r *request) error {
+	r.done = make(chan struct{})
 	select {
 	case db.requests <- r:
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-r.ctx.Done():
+		return r.ctx.Err()
 	case <-db.closing:
 		return ErrClosed
 	}
 	<-r.done
+	if p, ok := errors.AsType[*panicked](r.err); ok {
+		panic(p) // it is the caller's panic, not the writer's
+	}
 	return r.err
 }
 
@@ -58,27 +72,34 @@ func (db *DB) writeLoop(s *session) {
 	for {
 		select {
 		case r := <-db.requests:
-			db.batch(s, r)
+			for r != nil {
+				r = db.batch(s, r)
+			}
 		case <-db.closing:
 			return
 		}
 	}
 }
 
-// batch runs first and whatever else waits, commits once, and answers all.
-func (db *DB) batch(s *session, first *request) {
+// batch runs first and whatever else waits, commits once, and answers all. It
+// returns a request that it took but that wants a batch of its own.
+func (db *DB) batch(s *session, first *request) (next *request) {
 	ctx := context.Background()
 	if _, err := s.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
 		first.err = explain(fmt.Errorf("begin a change: %w", err))
 		close(first.done)
-		return
+		return nil
 	}
 	all := []*request{first}
 	lost := db.run(s, first)
 collect:
-	for lost == nil && len(all) < maxBatch {
+	for lost == nil && !first.solo && len(all) < maxBatch {
 		select {
 		case r := <-db.requests:
+			if r.solo {
+				next = r
+				break collect
+			}
 			all = append(all, r)
 			lost = db.run(s, r)
 		default:
@@ -103,6 +124,7 @@ collect:
 		}
 		close(r.done)
 	}
+	return next
 }
 
 // commit makes the batch durable, if any of it is to be.

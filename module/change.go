@@ -1,0 +1,150 @@
+package module
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	"maildomain/module/files"
+	"maildomain/module/mail"
+	"maildomain/module/store"
+)
+
+// change makes of a domain what decide says, wholly or not at all, and returns
+// when it is durable and in the files. Decide gets the domain as it stands, nil
+// where there is none, and returns it as it is to be, nil for gone; it runs in the
+// transaction and must not wait for anything. A request that was answered before
+// is not carried out again.
+func (m *Module) change(ctx context.Context, by Actor, function string, n mail.Name,
+	decide func(ctx context.Context, tx *store.Tx, before *mail.Domain) (after *mail.Domain, err error)) error {
+	var published error
+	err := m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		again, err := repeated(ctx, tx, by, function, n)
+		if again || err != nil {
+			return err
+		}
+		before, err := domain(ctx, tx, n)
+		if err != nil {
+			return err
+		}
+		after, err := decide(ctx, tx, before)
+		if err != nil {
+			return err
+		}
+		if before != nil && after != nil && maps.Equal(before.Values(), after.Values()) {
+			return nil
+		}
+		if err := write(ctx, tx, before, after); err != nil {
+			return err
+		}
+		if err := record(ctx, tx, by, function, n, before, after); err != nil {
+			return err
+		}
+		plan, err := m.tree.Layout().Plan(before, after, func() ([]mail.SourceIP, error) { return tx.SourceIPs(ctx) })
+		if err != nil {
+			return err
+		}
+		staged, err := m.tree.Stage(plan)
+		if err != nil {
+			return err
+		}
+		for _, f := range staged.Findings {
+			m.log.Warn().Str("file", f.Path).Str("drift", string(f.Drift)).Str("request_id", by.RequestID).
+				Msg("a file was not as we left it; it is written anew")
+		}
+		tx.OnCommit(func() { published = m.publish(staged) })
+		tx.OnUndo(func() {
+			if err := staged.Drop(); err != nil {
+				m.log.Error().Err(err).Str("request_id", by.RequestID).Msg("a change that did not happen left a file in the stage")
+			}
+		})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return published
+}
+
+// publish puts committed files in place. What fails is tried again by reconcile;
+// the caller is told that it is not in effect yet.
+func (m *Module) publish(s *files.Staged) error {
+	err := s.Publish()
+	if err == nil {
+		return nil
+	}
+	m.unpublished.Store(true)
+	return &mail.Error{Kind: mail.Unavailable, Field: "files", Text: "unavailable_publish", Cause: err}
+}
+
+// domain is the domain as it stands; nil where there is none.
+func domain(ctx context.Context, tx *store.Tx, n mail.Name) (*mail.Domain, error) {
+	d, found, err := tx.Domain(ctx, n)
+	if err != nil || !found {
+		return nil, err
+	}
+	return &d, nil
+}
+
+func write(ctx context.Context, tx *store.Tx, before, after *mail.Domain) error {
+	switch {
+	case before == nil && after != nil:
+		return tx.InsertDomain(ctx, after)
+	case after == nil && before != nil:
+		return tx.DeleteDomain(ctx, before.Name)
+	case after != nil:
+		return tx.UpdateDomain(ctx, after)
+	}
+	return nil
+}
+
+// record notes the change in the audit table and keeps its answer.
+func record(ctx context.Context, tx *store.Tx, by Actor, function string, n mail.Name, before, after *mail.Domain) error {
+	was, err := settings(before)
+	if err != nil {
+		return err
+	}
+	is, err := settings(after)
+	if err != nil {
+		return err
+	}
+	if err := tx.Audit(ctx, store.Change{
+		RequestID: by.RequestID, User: by.User, SuBy: by.SuBy, RemoteIP: by.RemoteIP,
+		Func: function, Object: n.String(), Before: was, After: is,
+	}); err != nil {
+		return err
+	}
+	if by.RequestID == "" {
+		return nil
+	}
+	return tx.Answer(ctx, store.Answer{RequestID: by.RequestID, Object: n.String(), User: by.User, Func: function, JSON: []byte(`{"ok":true}`)})
+}
+
+// settings is a domain as the audit table has it.
+func settings(d *mail.Domain) ([]byte, error) {
+	if d == nil {
+		return nil, nil
+	}
+	b, err := json.Marshal(d.Values())
+	if err != nil {
+		return nil, fmt.Errorf("write down %s: %w", d.Name, err)
+	}
+	return b, nil
+}
+
+// repeated says that this request has changed this domain already. The same id
+// from another user, or for another function, is no repeat but a fault of the caller.
+func repeated(ctx context.Context, tx *store.Tx, by Actor, function string, n mail.Name) (bool, error) {
+	if by.RequestID == "" {
+		return false, nil
+	}
+	a, found, err := tx.Answered(ctx, by.RequestID, n.String())
+	if err != nil || !found {
+		return false, err
+	}
+	if a.User != by.User || a.Func != function {
+		return false, &mail.Error{Kind: mail.Invalid, Field: "request_id", Value: by.RequestID}
+	}
+	return true, nil
+}

@@ -1,0 +1,253 @@
+package module
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"maildomain/module/mail"
+	"maildomain/module/store"
+)
+
+// AddDomain makes a mail domain and returns its name.
+func (m *Module) AddDomain(ctx context.Context, by Actor, e mail.DomainEdit) (mail.Name, error) {
+	scope, err := m.scope(ctx, by)
+	if err != nil {
+		return mail.Name{}, err
+	}
+	if e.Name == "" {
+		return mail.Name{}, &mail.Error{Kind: mail.Invalid, Field: "name", Text: "value_name_required"}
+	}
+	n, err := mail.ParseName(e.Name)
+	if err != nil {
+		return mail.Name{}, &mail.Error{Kind: mail.Invalid, Field: "name", Value: e.Name, Text: "value_name"}
+	}
+	facts := mail.Facts{Actor: by.Level}
+	if facts.Params, err = m.panel.Params(ctx); err != nil {
+		return mail.Name{}, fmt.Errorf("ask for the server's settings: %w", err)
+	}
+	if err := mail.CheckNew(n, facts.Params); err != nil {
+		return mail.Name{}, err
+	}
+	owner := by.User
+	if e.Owner != nil && *e.Owner != "" {
+		owner = *e.Owner
+	}
+	if facts.Owner, err = m.owner(ctx, scope, owner); err != nil {
+		return mail.Name{}, err
+	}
+	d := mail.NewDomain(n, owner)
+	if err := e.Apply(&d, facts); err != nil {
+		return mail.Name{}, err
+	}
+	return n, m.change(ctx, by, "emaildomain.edit", n, func(ctx context.Context, tx *store.Tx, before *mail.Domain) (*mail.Domain, error) {
+		if before != nil {
+			return nil, &mail.Error{Kind: mail.Exists, Field: "name", Value: e.Name}
+		}
+		if err := room(ctx, tx, facts.Owner); err != nil {
+			return nil, err
+		}
+		if by.Level != mail.LevelAdmin {
+			near, err := tx.OtherOwnerNear(ctx, n, owner)
+			if err != nil {
+				return nil, err
+			}
+			if near {
+				return nil, &mail.Error{Kind: mail.Invalid, Field: "name", Value: e.Name, Text: "value_name_near"}
+			}
+		}
+		return &d, circle(ctx, tx, d)
+	})
+}
+
+// EditDomain changes the mail domain elid. A name in e that is not the domain's
+// own is refused: a name is fixed.
+func (m *Module) EditDomain(ctx context.Context, by Actor, elid string, e mail.DomainEdit) (mail.Name, error) {
+	d, scope, err := m.find(ctx, by, elid)
+	if err != nil {
+		return mail.Name{}, err
+	}
+	if e.Name != "" {
+		if n, err := mail.ParseName(e.Name); err != nil || n != d.Name {
+			return mail.Name{}, &mail.Error{Kind: mail.Invalid, Field: "name", Value: e.Name, Text: "value_name_fixed"}
+		}
+	}
+	was, owner := d.Owner, d.Owner
+	if e.Owner != nil && *e.Owner != "" {
+		owner = *e.Owner
+	}
+	facts := mail.Facts{Actor: by.Level}
+	if facts.Owner, err = m.ownerAs(ctx, scope, owner, was); err != nil {
+		return mail.Name{}, err
+	}
+	if facts.Params, err = m.panel.Params(ctx); err != nil {
+		return mail.Name{}, fmt.Errorf("ask for the server's settings: %w", err)
+	}
+	return d.Name, m.change(ctx, by, "emaildomain.edit", d.Name, func(ctx context.Context, tx *store.Tx, before *mail.Domain) (*mail.Domain, error) {
+		switch {
+		case before == nil || !scope.Has(before.Owner):
+			return nil, missed(elid)
+		case before.Owner != was: // changed since we asked for the owner's limits
+			return nil, &mail.Error{Kind: mail.Busy, Field: "elid", Value: elid}
+		}
+		after := *before
+		if owner != was {
+			if err := moveTo(ctx, tx, &after, facts.Owner, by); err != nil {
+				return nil, err
+			}
+		}
+		if err := e.Apply(&after, facts); err != nil {
+			return nil, err
+		}
+		if after.Redirval != before.Redirval {
+			if err := circle(ctx, tx, after); err != nil {
+				return nil, err
+			}
+		}
+		return &after, nil
+	})
+}
+
+// moveTo gives a domain to another owner, whose limits hold from now on.
+func moveTo(ctx context.Context, tx *store.Tx, d *mail.Domain, to mail.User, by Actor) error {
+	if err := room(ctx, tx, to); err != nil {
+		return err
+	}
+	if d.Secure && !to.MaySSL() {
+		return &mail.Error{Kind: mail.Limit, Field: "ssl"}
+	}
+	if d.IP.IsValid() && !to.HasIP(d.IP) {
+		d.UseAnyIP()
+	}
+	if by.Level != mail.LevelAdmin {
+		near, err := tx.OtherOwnerNear(ctx, d.Name, to.Name)
+		if err != nil {
+			return err
+		}
+		if near {
+			return &mail.Error{Kind: mail.Invalid, Field: "owner", Value: to.Name, Text: "value_name_near"}
+		}
+	}
+	d.Owner = to.Name
+	return nil
+}
+
+// owner is the user that a domain is to belong to: one that the actor may see.
+func (m *Module) owner(ctx context.Context, scope mail.Scope, name string) (mail.User, error) {
+	wrong := &mail.Error{Kind: mail.Invalid, Field: "owner", Value: name, Text: "value_owner"}
+	if !scope.Has(name) {
+		return mail.User{}, wrong
+	}
+	u, found, err := m.panel.User(ctx, name)
+	switch {
+	case err != nil:
+		return mail.User{}, fmt.Errorf("ask for user %s: %w", name, err)
+	case !found:
+		return mail.User{}, wrong
+	}
+	return u, nil
+}
+
+// ownerAs is owner, but for a domain that stays with an owner who is no longer
+// there: that one has no addresses and no rights.
+func (m *Module) ownerAs(ctx context.Context, scope mail.Scope, name, was string) (mail.User, error) {
+	u, err := m.owner(ctx, scope, name)
+	if e, ok := errors.AsType[*mail.Error](err); ok && e.Field == "owner" && name == was {
+		return mail.User{Name: name, Limits: map[string]int64{"ssl": 0}}, nil
+	}
+	return u, err
+}
+
+// room holds an owner to the number of domains of its plan.
+func room(ctx context.Context, tx *store.Tx, owner mail.User) error {
+	most, limited := owner.Limit("emaildomains")
+	if !limited {
+		return nil
+	}
+	have, err := tx.CountOf(ctx, owner.Name)
+	if err == nil && have >= most {
+		err = &mail.Error{Kind: mail.Limit, Field: "emaildomains", Args: map[string]string{"limit": fmt.Sprint(most)}}
+	}
+	return err
+}
+
+// farthest is how many domains mail may be handed through by default actions.
+const farthest = 20
+
+// circle refuses a forward to a domain whose mail would come back.
+func circle(ctx context.Context, tx *store.Tx, d mail.Domain) error {
+	to := d.Redirval.Domain()
+	for range farthest {
+		if to.IsZero() {
+			return nil
+		}
+		if to == d.Name {
+			break
+		}
+		var err error
+		if to, err = tx.ForwardsTo(ctx, to); err != nil {
+			return err
+		}
+	}
+	return &mail.Error{Kind: mail.Invalid, Field: "redirval", Value: d.Redirval.String(), Text: "value_redirval_circle"}
+}
+
+// An Outcome is what a group operation did with one of its objects.
+type Outcome struct {
+	Elid string
+	Err  error // nil: done
+}
+
+// DeleteDomains removes mail domains, with all that belongs to them.
+func (m *Module) DeleteDomains(ctx context.Context, by Actor, elids []string) ([]Outcome, error) {
+	return m.each(ctx, by, "emaildomain.delete", elids, func(*mail.Domain) *mail.Domain { return nil })
+}
+
+// SuspendDomains stops mail domains: senders are told to try again later.
+func (m *Module) SuspendDomains(ctx context.Context, by Actor, elids []string) ([]Outcome, error) {
+	return m.each(ctx, by, "emaildomain.suspend", elids, func(d *mail.Domain) *mail.Domain { d.Active = false; return d })
+}
+
+// ResumeDomains brings suspended mail domains back.
+func (m *Module) ResumeDomains(ctx context.Context, by Actor, elids []string) ([]Outcome, error) {
+	return m.each(ctx, by, "emaildomain.resume", elids, func(d *mail.Domain) *mail.Domain { d.Active = true; return d })
+}
+
+// atOnce is how many objects of a group operation are on their way together, so
+// that they share commits.
+const atOnce = 16
+
+// each does the same to every domain of a group, each on its own. The outcomes are
+// in the order of elids.
+func (m *Module) each(ctx context.Context, by Actor, function string, elids []string, to func(*mail.Domain) *mail.Domain) ([]Outcome, error) {
+	scope, err := m.scope(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	one := func(elid string) error {
+		n, err := mail.ParseName(elid)
+		if err != nil {
+			return missed(elid)
+		}
+		return m.change(ctx, by, function, n, func(_ context.Context, _ *store.Tx, before *mail.Domain) (*mail.Domain, error) {
+			if before == nil || !scope.Has(before.Owner) {
+				return nil, missed(elid)
+			}
+			after := *before
+			return to(&after), nil
+		})
+	}
+	done := make([]Outcome, len(elids))
+	turns := make(chan struct{}, atOnce)
+	var wg sync.WaitGroup
+	for i, elid := range elids {
+		turns <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-turns }()
+			done[i] = Outcome{elid, one(elid)}
+		})
+	}
+	wg.Wait()
+	return done, nil
+}

@@ -1,0 +1,183 @@
+// Package module holds the verbs: what the panel can ask for, each a method of
+// Module. It is the text to read first.
+//
+// The database (store) says how things should be; the files of Exim and Dovecot
+// follow from it (files). A verb says who may, parses, and decides what a domain
+// is to be; change carries it out, wholly or not at all.
+package module
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"maildomain/module/files"
+	"maildomain/module/mail"
+	"maildomain/module/store"
+)
+
+// A Module answers the panel.
+type Module struct {
+	db    *store.DB
+	tree  *files.Tree
+	panel Panel
+	log   zerolog.Logger
+
+	unpublished atomic.Bool  // a committed change is not in the files: reconcile is wanted
+	drift       atomic.Int64 // files that differed and could not be put right, as of the last reconcile
+}
+
+// A Panel is what the module asks the panel core. The functions may call back
+// over the connection that the context came with; none is called in a transaction.
+type Panel struct {
+	// User is the user of that name; false where there is none.
+	User func(ctx context.Context, name string) (mail.User, bool, error)
+	// UsersOf are the users of a reseller, or of everyone where parent is "".
+	UsersOf func(ctx context.Context, parent string) ([]mail.User, error)
+	// Params are the server's settings.
+	Params func(ctx context.Context) (mail.Params, error)
+}
+
+// New is a module over an open database and tree.
+func New(db *store.DB, tree *files.Tree, panel Panel, log zerolog.Logger) *Module {
+	return &Module{db: db, tree: tree, panel: panel, log: log}
+}
+
+// An Actor is who asks, as the core has checked.
+type Actor struct {
+	User      string
+	Level     mail.Level
+	Lang      string
+	SuBy      string // the user behind "log in as"; empty for none
+	RequestID string // empty: the call cannot be repeated safely
+	RemoteIP  string
+}
+
+// scope is the circle of owners that an actor may see. It is worked out before
+// anything is read or written.
+func (m *Module) scope(ctx context.Context, by Actor) (mail.Scope, error) {
+	switch {
+	case by.User == "" || !by.Level.Known():
+		return mail.Scope{}, &mail.Error{Kind: mail.Access, Field: "level"}
+	case by.Level == mail.LevelAdmin:
+		return mail.Scope{All: true}, nil
+	case by.Level == mail.LevelUser:
+		return mail.Scope{Owners: []string{by.User}}, nil
+	}
+	users, err := m.panel.UsersOf(ctx, by.User)
+	if err != nil {
+		return mail.Scope{}, fmt.Errorf("ask for the users of %s: %w", by.User, err)
+	}
+	owners := []string{by.User}
+	for _, u := range users {
+		owners = append(owners, u.Name)
+	}
+	slices.Sort(owners)
+	return mail.Scope{Owners: slices.Compact(owners)}, nil
+}
+
+// missed is the answer about an object that is not there, or that this actor may
+// not know of: the two are the same.
+func missed(elid string) error {
+	return &mail.Error{Kind: mail.NotFound, Field: "elid", Value: elid}
+}
+
+// find is the domain that elid names and the actor's scope.
+func (m *Module) find(ctx context.Context, by Actor, elid string) (mail.Domain, mail.Scope, error) {
+	scope, err := m.scope(ctx, by)
+	if err != nil {
+		return mail.Domain{}, scope, err
+	}
+	n, err := mail.ParseName(elid)
+	if err != nil {
+		return mail.Domain{}, scope, missed(elid)
+	}
+	var d mail.Domain
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		var found bool
+		d, found, err = tx.Domain(ctx, n)
+		if err == nil && (!found || !scope.Has(d.Owner)) {
+			err = missed(elid)
+		}
+		return err
+	})
+	return d, scope, err
+}
+
+// ListDomains is a page of the mail domains that the actor may see, and how many
+// there are in all pages together.
+func (m *Module) ListDomains(ctx context.Context, by Actor, q mail.Query) ([]mail.Domain, int64, error) {
+	var err error
+	if q.Scope, err = m.scope(ctx, by); err != nil {
+		return nil, 0, err
+	}
+	q.Name = strings.ToLower(q.Name)
+	var ds []mail.Domain
+	var total int64
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		ds, total, err = tx.ListDomains(ctx, q)
+		return err
+	})
+	return ds, total, err
+}
+
+// Health is how the module is.
+type Health struct {
+	OK       bool
+	Domains  int64
+	Revision int64 // of the database
+	Applied  int64 // that the files are known to follow
+	Drift    int64 // files that differ and could not be put right
+}
+
+// Health reads it.
+func (m *Module) Health(ctx context.Context) (Health, error) {
+	var s store.State
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		s, err = tx.State(ctx)
+		return err
+	})
+	if err != nil {
+		return Health{}, fmt.Errorf("read the state of the database: %w", err)
+	}
+	h := Health{OK: true, Domains: s.Domains, Revision: s.Revision, Applied: s.Revision, Drift: m.drift.Load()}
+	if m.unpublished.Load() {
+		h.OK, h.Applied = false, s.Revision-1
+	}
+	ready, err := m.tree.Ready()
+	h.OK = h.OK && h.Drift == 0 && ready && err == nil
+	return h, nil
+}
+
+// Close notes that everything is in order, so that the next start need not
+// compare every file. The database and the tree are closed by whoever opened them.
+func (m *Module) Close(ctx context.Context) error {
+	if m.unpublished.Load() || m.drift.Load() > 0 {
+		return nil
+	}
+	h, err := m.Health(ctx)
+	if err == nil {
+		err = m.db.MarkClean(ctx, h.Revision)
+	}
+	if err != nil {
+		return fmt.Errorf("note an orderly stop: %w", err)
+	}
+	return nil
+}
+
+// answersKept is how long a repeated call gets its first answer.
+const answersKept = 24 * time.Hour
+
+// ForgetAnswers drops the answers that are too old to be asked for again.
+func (m *Module) ForgetAnswers(ctx context.Context, now time.Time) error {
+	if err := m.db.ForgetAnswers(ctx, now.Add(-answersKept)); err != nil && !errors.Is(err, store.ErrClosed) {
+		return fmt.Errorf("drop old answers: %w", err)
+	}
+	return nil
+}

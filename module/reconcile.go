@@ -1,0 +1,188 @@
+package module
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"maildomain/module/files"
+	"maildomain/module/mail"
+	"maildomain/module/store"
+)
+
+// A Repair is what reconcile found about one file, and what came of it.
+type Repair struct {
+	files.Finding
+	Err  error // nil: put right, or left alone because it is foreign
+	Left bool  // foreign: not ours to touch
+}
+
+// together is how many missing settings files are put back without stopping Exim
+// meanwhile.
+const together = 64
+
+// Reconcile compares every file with the database and puts right what differs. It
+// may run beside other processes and at any time. While more domains are missing
+// than it can publish at once, Exim is told to defer all mail, for it would refuse
+// the missing ones for good.
+func (m *Module) Reconcile(ctx context.Context) ([]Repair, error) {
+	m.unpublished.Store(false) // a change that fails to publish from here on sets it again
+	differ, err := m.compare(ctx)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("compare files with the database: %w", err), m.refuseNothing())
+	}
+	missing := 0
+	for _, d := range differ {
+		if d.finding.Drift == files.Missing {
+			missing++
+		}
+	}
+	if missing > together {
+		if err := m.tree.SetReady(false); err != nil {
+			return nil, err
+		}
+	}
+	var repairs []Repair
+	lost, wrong := 0, int64(0)
+	for _, d := range differ {
+		r, found, err := m.repair(ctx, d)
+		if err != nil {
+			return repairs, err
+		}
+		if !found {
+			continue // it was another's change on its way
+		}
+		repairs = append(repairs, r)
+		if r.Err != nil || r.Left {
+			wrong++
+		}
+		if r.Err != nil && r.Drift == files.Missing {
+			lost++
+		}
+	}
+	m.drift.Store(wrong)
+	return repairs, m.tree.SetReady(lost == 0)
+}
+
+// refuseNothing has Exim defer all mail: what cannot be compared may be missing.
+func (m *Module) refuseNothing() error {
+	m.unpublished.Store(true)
+	return m.tree.SetReady(false)
+}
+
+// A difference is a file that differed, and the name it is about: empty for the
+// outgoing addresses.
+type difference struct {
+	name    string
+	finding files.Finding
+}
+
+// compare finds the files that differ, without a lock: changes go on meanwhile.
+func (m *Module) compare(ctx context.Context) ([]difference, error) {
+	l := m.tree.Layout()
+	var differ []difference
+	note := func(name string, f files.File) error {
+		finding, is, err := m.tree.Compare(f)
+		if is {
+			differ = append(differ, difference{name, finding})
+		}
+		return err
+	}
+	extra := map[string]bool{}
+	if err := m.tree.DomainNames(func(n string) error { extra[n] = true; return ctx.Err() }); err != nil {
+		return nil, err
+	}
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		ips, err := tx.SourceIPs(ctx)
+		if err != nil {
+			return err
+		}
+		f, err := l.DomainIPsFile(ips)
+		if err != nil {
+			return err
+		}
+		if err := note("", f); err != nil {
+			return err
+		}
+		return tx.Domains(ctx, func(d mail.Domain) error {
+			f, err := l.DomainFile(d)
+			if err != nil {
+				return err
+			}
+			delete(extra, d.Name.String())
+			return note(d.Name.String(), f)
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	for n := range extra {
+		if err := note(n, files.File{Path: m.tree.SettingsPath(n)}); err != nil {
+			return nil, err
+		}
+	}
+	return differ, nil
+}
+
+// repair looks at one file again with the database locked, and puts it right.
+// Nothing else is committed meanwhile, here or in another process.
+func (m *Module) repair(ctx context.Context, d difference) (r Repair, found bool, err error) {
+	err = m.db.Alone(ctx, func(ctx context.Context, tx *store.Tx) error {
+		want, err := m.wanted(ctx, tx, d)
+		if err != nil {
+			return err
+		}
+		if r.Finding, found, err = m.tree.Compare(want); err != nil || !found {
+			return err
+		}
+		if r.Left = r.Drift == files.Foreign; !r.Left {
+			r.Err = m.tree.Put(want)
+		}
+		return nil
+	})
+	return r, found, err
+}
+
+// wanted is a file as the database has it now.
+func (m *Module) wanted(ctx context.Context, tx *store.Tx, d difference) (files.File, error) {
+	l := m.tree.Layout()
+	if d.name == "" {
+		ips, err := tx.SourceIPs(ctx)
+		if err != nil {
+			return files.File{}, err
+		}
+		return l.DomainIPsFile(ips)
+	}
+	// A name that is none is a file that nobody can mean.
+	if n, err := mail.ParseName(d.name); err == nil && n.String() == d.name {
+		row, err := domain(ctx, tx, n)
+		if err != nil {
+			return files.File{}, err
+		}
+		if row != nil {
+			return l.DomainFile(*row)
+		}
+	}
+	return files.File{Path: m.tree.SettingsPath(d.name)}, nil
+}
+
+// Start makes ready to serve: what an earlier process left half done is removed,
+// and after an unclean stop every file is compared.
+func (m *Module) Start(ctx context.Context) ([]Repair, error) {
+	if err := m.tree.EmptyStage(); err != nil {
+		return nil, err
+	}
+	var s store.State
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		s, err = tx.State(ctx)
+		return err
+	})
+	if err != nil || s.Clean {
+		return nil, err
+	}
+	return m.Reconcile(ctx)
+}
+
+// Unpublished says that a committed change is not in the files yet, so that
+// reconcile is wanted.
+func (m *Module) Unpublished() bool { return m.unpublished.Load() }
