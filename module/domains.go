@@ -115,7 +115,7 @@ func moveTo(ctx context.Context, tx *store.Tx, d *mail.Domain, to mail.User, by 
 		return err
 	}
 	if d.Secure && !to.MaySSL() {
-		return &mail.Error{Kind: mail.Limit, Field: "ssl"}
+		return &mail.Error{Kind: mail.Limit, Field: "ssl", Text: "limit_ssl"}
 	}
 	if d.IP.IsValid() && !to.HasIP(d.IP) {
 		d.UseAnyIP()
@@ -167,7 +167,7 @@ func room(ctx context.Context, tx *store.Tx, owner mail.User) error {
 	}
 	have, err := tx.CountOf(ctx, owner.Name)
 	if err == nil && have >= most {
-		err = &mail.Error{Kind: mail.Limit, Field: "emaildomains", Args: map[string]string{"limit": fmt.Sprint(most)}}
+		err = &mail.Error{Kind: mail.Limit, Field: "emaildomains", Text: "limit_emaildomains", Args: map[string]string{"limit": fmt.Sprint(most)}}
 	}
 	return err
 }

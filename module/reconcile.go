@@ -27,13 +27,20 @@ const together = 64
 // the missing ones for good.
 func (m *Module) Reconcile(ctx context.Context) ([]Repair, error) {
 	m.unpublished.Store(false) // a change that fails to publish from here on sets it again
+	made, err := m.tree.MakeDirectories()
+	if err != nil {
+		return nil, errors.Join(err, m.refuseNothing())
+	}
+	for _, what := range made {
+		m.log.Warn().Str("done", what).Msg("a directory was not as it is to be")
+	}
 	differ, err := m.compare(ctx)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("compare files with the database: %w", err), m.refuseNothing())
 	}
 	missing := 0
 	for _, d := range differ {
-		if d.finding.Drift == files.Missing {
+		if d.finding.Drift == files.FileMissing {
 			missing++
 		}
 	}
@@ -56,7 +63,7 @@ func (m *Module) Reconcile(ctx context.Context) ([]Repair, error) {
 		if r.Err != nil || r.Left {
 			wrong++
 		}
-		if r.Err != nil && r.Drift == files.Missing {
+		if r.Err != nil && r.Drift == files.FileMissing {
 			lost++
 		}
 	}
@@ -135,7 +142,7 @@ func (m *Module) repair(ctx context.Context, d difference) (r Repair, found bool
 		if r.Finding, found, err = m.tree.Compare(want); err != nil || !found {
 			return err
 		}
-		if r.Left = r.Drift == files.Foreign; !r.Left {
+		if r.Left = r.Drift == files.FileForeign; !r.Left {
 			r.Err = m.tree.Put(want)
 		}
 		return nil

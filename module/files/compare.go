@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"syscall"
 )
 
 // Drift is how a standing file differs from what it is to be.
@@ -16,11 +15,11 @@ type Drift string
 
 // The ways to differ.
 const (
-	Missing Drift = "missing"
-	Edited  Drift = "edited"  // ours, with other bytes in it
-	Owner   Drift = "owner"   // the right bytes, with a wrong owner, group or mode
-	Stale   Drift = "stale"   // ours, of a domain that there is not
-	Foreign Drift = "foreign" // written by somebody else; left alone
+	FileMissing Drift = "missing"
+	FileEdited  Drift = "edited"  // ours, with other bytes in it
+	FileOwner   Drift = "owner"   // the right bytes, with a wrong owner, group or mode
+	FileStale   Drift = "stale"   // ours, of a domain that there is not
+	FileForeign Drift = "foreign" // written by somebody else; left alone
 )
 
 // A Finding is a file that differs.
@@ -39,19 +38,19 @@ func (t *Tree) Compare(want File) (Finding, bool, error) {
 	case !found && want.Body == nil:
 		return f, false, nil
 	case !found:
-		f.Drift = Missing
+		f.Drift = FileMissing
 	case !bytes.HasPrefix(have, []byte(mark)):
-		f.Drift = Foreign
+		f.Drift = FileForeign
 	case want.Body == nil:
-		f.Drift = Stale
+		f.Drift = FileStale
 	case !bytes.Equal(have, want.Body):
-		f.Drift = Edited
+		f.Drift = FileEdited
 	default:
 		ok, err := t.owned(want)
 		if err != nil {
 			return f, false, fmt.Errorf("compare %s: %w", want.Path, err)
 		}
-		f.Drift = Owner
+		f.Drift = FileOwner
 		return f, !ok, nil
 	}
 	return f, true, nil
@@ -67,9 +66,8 @@ func (t *Tree) owned(f File) (bool, error) {
 	if i.Mode() != f.Mode { // a link, or other permissions
 		return false, nil
 	}
-	gid, set := t.gids[f.Group]
-	s, ok := i.Sys().(*syscall.Stat_t)
-	return !set || !ok || int(s.Gid) == gid && s.Uid == 0, nil
+	own := t.own[f.Group]
+	return !own.set || own.has(i), nil
 }
 
 // Put writes a file in its place at once, or removes it. It is for reconcile

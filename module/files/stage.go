@@ -53,9 +53,9 @@ func (s *Staged) add(c Change) error {
 	case found && !bytes.HasPrefix(have, []byte(mark)):
 		return errForeign
 	case c.Was != nil && !found:
-		s.Findings = append(s.Findings, Finding{c.Path, Missing})
+		s.Findings = append(s.Findings, Finding{c.Path, FileMissing})
 	case c.Was != nil && !bytes.Equal(have, c.Was):
-		s.Findings = append(s.Findings, Finding{c.Path, Edited})
+		s.Findings = append(s.Findings, Finding{c.Path, FileEdited})
 	}
 	f := stagedFile{path: c.Path}
 	if c.Body != nil {

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
 	"path"
-	"strconv"
 	"sync/atomic"
 	"syscall"
 
@@ -21,7 +19,7 @@ import (
 type Tree struct {
 	root   *os.Root
 	layout Layout
-	gids   map[string]int // of groups that exist; empty where we are not root
+	own    map[string]owner // by group
 	staged atomic.Uint64  // numbers the staged files of this process
 }
 
@@ -32,23 +30,7 @@ func OpenTree(root string, l Layout) (*Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open root: %w", err)
 	}
-	t := &Tree{root: r, layout: l, gids: map[string]int{}}
-	if os.Geteuid() != 0 {
-		return t, nil
-	}
-	for _, name := range []string{l.EximGroup, l.DovecotGroup} {
-		g, err := user.LookupGroup(name)
-		if err != nil {
-			if _, unknown := errors.AsType[user.UnknownGroupError](err); unknown {
-				continue
-			}
-			return nil, errors.Join(fmt.Errorf("look up group %s: %w", name, err), r.Close())
-		}
-		if t.gids[name], err = strconv.Atoi(g.Gid); err != nil {
-			return nil, errors.Join(fmt.Errorf("group id of %s: %w", name, err), r.Close())
-		}
-	}
-	return t, nil
+	return &Tree{root: r, layout: l, own: owners(l)}, nil
 }
 
 // Layout is what the tree was opened with.
@@ -56,6 +38,22 @@ func (t *Tree) Layout() Layout { return t.layout }
 
 // Close closes the tree.
 func (t *Tree) Close() error { return t.root.Close() }
+
+// MakeDirectories makes the directories that are missing, and puts their owners
+// and modes right. It returns what it did, one sentence for each.
+func (t *Tree) MakeDirectories() ([]string, error) {
+	var did []string
+	for _, d := range directories(t.layout) {
+		done, err := ensureDir(t.root, d, t.own[d.group])
+		if err != nil {
+			return did, explain(fmt.Errorf("make %s: %w", d.path, err))
+		}
+		if done != "" {
+			did = append(did, d.path+": "+done)
+		}
+	}
+	return did, nil
+}
 
 // stageDir is where files wait for their commit: beside the directories that
 // daemons search, on the same file system.
@@ -75,12 +73,7 @@ func (t *Tree) create(name string, f File) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	if gid, ok := t.gids[f.Group]; ok {
-		if err := w.Chown(0, gid); err != nil {
-			return err
-		}
-	}
-	if err := w.Chmod(f.Mode); err != nil { // what the umask took away
+	if _, err := t.own[f.Group].give(w, f.Mode); err != nil {
 		return err
 	}
 	_, err = w.Write(f.Body)

@@ -154,7 +154,7 @@ func (e DomainEdit) applyDKIM(d *Domain, _ Facts) error {
 func (e DomainEdit) applySecure(d *Domain, f Facts) error {
 	if e.Secure != nil {
 		if *e.Secure && !d.Secure && !f.Owner.MaySSL() {
-			return &Error{Kind: Limit, Field: "ssl"}
+			return &Error{Kind: Limit, Field: "ssl", Text: "limit_ssl"}
 		}
 		d.Secure = *e.Secure
 	}

@@ -1,0 +1,117 @@
+package rpc
+
+import (
+	"slices"
+	"strconv"
+
+	"maildomain/module"
+	"maildomain/module/mail"
+	"maildomain/rpc/wire"
+)
+
+// Rows a page.
+const (
+	rowsDefault = 50
+	rowsMost    = 1000
+)
+
+// columns that the list of mail domains can be sorted by.
+var columns = []string{
+	"name", "name_idn", "owner", "ip", "active", "defaction", "redirval",
+	"greylist", "spamassassin", "avcheck", "dkim", "dmarc", "secure",
+}
+
+// flags are those of them that are on or off.
+var flags = []string{"active", "greylist", "spamassassin", "avcheck", "dkim", "dmarc", "secure"}
+
+// parseQuery reads paging, sort order and filters of the list of mail domains.
+func parseQuery(p params) (mail.Query, error) {
+	q := mail.Query{Sort: "name", Limit: rowsDefault, Name: p["f_name"], Owner: p["f_owner"]}
+	number := func(name string, least, most, otherwise int) (int, error) {
+		if p[name] == "" {
+			return otherwise, nil
+		}
+		n, err := strconv.Atoi(p[name])
+		if err != nil || n < least {
+			return 0, &mail.Error{Kind: mail.Invalid, Field: name, Value: p[name], Text: "value_number"}
+		}
+		return min(n, most), nil
+	}
+	var err error
+	if q.Limit, err = number("p_cnt", 1, rowsMost, rowsDefault); err != nil {
+		return q, err
+	}
+	num, err := number("p_num", 1, 1<<30, 1)
+	if err != nil {
+		return q, err
+	}
+	q.Offset = (num - 1) * q.Limit
+	if s := p["p_sort"]; s != "" {
+		if !slices.Contains(columns, s) {
+			return q, &mail.Error{Kind: mail.Invalid, Field: "p_sort", Value: s, Text: "value_p_sort"}
+		}
+		q.Sort = s
+	}
+	switch o := p["p_order"]; o {
+	case "", "asc":
+	case "desc":
+		q.Desc = true
+	default:
+		return q, &mail.Error{Kind: mail.Invalid, Field: "p_order", Value: o, Text: "value_p_order"}
+	}
+	if ip, sent := p["f_ip"]; sent && ip != "" {
+		if ip == "auto" {
+			ip = ""
+		}
+		q.IP = &ip
+	}
+	for _, name := range flags {
+		switch v := p["f_"+name]; v {
+		case "":
+		case "on", "off":
+			q.Flags = append(q.Flags, mail.FlagFilter{Name: name, On: v == "on"})
+		default:
+			return q, &mail.Error{Kind: mail.Invalid, Field: "f_" + name, Value: v, Text: "value_flag"}
+		}
+	}
+	return q, nil
+}
+
+// domainList is a page of the list of mail domains.
+func domainList(ds []mail.Domain, total int64, q mail.Query, by module.Actor) wire.List {
+	l := wire.List{
+		Kind: wire.KindList, Elems: make([]map[string]string, 0, len(ds)), PElems: total,
+		PNum: q.Offset/q.Limit + 1, PCnt: q.Limit, PSort: q.Sort, POrder: "asc", Filters: []wire.Filter{},
+	}
+	if q.Desc {
+		l.POrder = "desc"
+	}
+	for _, d := range ds {
+		v := d.Values()
+		for _, only := range []string{"ipsrc", "dkim_selector", "dkim_keylen", "secure_alias", "ssl_name", "email"} {
+			delete(v, only) // the form has these
+		}
+		if by.Level == mail.LevelUser {
+			delete(v, "owner")
+		}
+		l.Elems = append(l.Elems, v)
+	}
+	filter := func(name, value string) {
+		if value != "" {
+			l.Filters = append(l.Filters, wire.Filter{Name: name, Value: value})
+		}
+	}
+	filter("f_name", q.Name)
+	filter("f_owner", q.Owner)
+	if q.IP != nil {
+		ip := *q.IP
+		if ip == "" {
+			ip = "auto"
+		}
+		filter("f_ip", ip)
+	}
+	for _, f := range q.Flags {
+		filter("f_"+f.Name, mail.Flag(f.On))
+	}
+	return l
+}

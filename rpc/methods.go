@@ -1,0 +1,156 @@
+package rpc
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"maildomain/module"
+	"maildomain/module/mail"
+	"maildomain/rpc/wire"
+)
+
+// methods is everything the panel can call, by the name it calls it.
+var methods = map[string]method{
+	"emaildomain":         list(mail.LevelUser, (*module.Module).ListDomains, parseQuery, domainList),
+	"emaildomain.edit":    form(mail.LevelUser, (*module.Module).OpenDomain, (*module.Module).AddDomain, (*module.Module).EditDomain, domainForm, "emaildomain"),
+	"emaildomain.delete":  group(mail.LevelUser, (*module.Module).DeleteDomains),
+	"emaildomain.suspend": group(mail.LevelUser, (*module.Module).SuspendDomains),
+	"emaildomain.resume":  group(mail.LevelUser, (*module.Module).ResumeDomains),
+}
+
+// A method is one line of the table.
+type method struct {
+	kind  string     // list, form, group
+	level mail.Level // the lowest that may call it
+	call  func(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error)
+}
+
+// params are the parameters of a call as they came.
+type params map[string]string
+
+// Methods answers calls from the table.
+type Methods struct{ module *module.Module }
+
+// NewMethods is the table over a module.
+func NewMethods(m *module.Module) *Methods { return &Methods{m} }
+
+// Call runs one function of the table. Its result is one of package wire's.
+func (t *Methods) Call(ctx context.Context, c wire.Call) (any, error) {
+	f, ok := methods[c.Func]
+	if !ok {
+		return nil, &mail.Error{Kind: mail.NotFound, Field: "func", Value: c.Func, Text: "missed_func"}
+	}
+	s := c.Session
+	by := module.Actor{
+		User: s.User, Level: mail.Level(s.Level), Lang: s.Lang,
+		SuBy: s.SuBy, RequestID: s.RequestID, RemoteIP: s.RemoteIP,
+	}
+	if by.User == "" || !by.Level.AtLeast(f.level) {
+		return nil, &mail.Error{Kind: mail.Access, Field: "func", Value: c.Func}
+	}
+	return f.call(ctx, t.module, by, params(c.Params))
+}
+
+// Functions are the lines of the table as the core is told of them.
+func Functions() []wire.Function {
+	var fs []wire.Function
+	for name, f := range methods {
+		fs = append(fs, wire.Function{Name: name, Kind: f.kind, Level: string(f.level)})
+	}
+	slices.SortFunc(fs, func(a, b wire.Function) int { return strings.Compare(a.Name, b.Name) })
+	return fs
+}
+
+// form is a function that shows without sok and saves with it: a new object
+// without elid, or the one that elid names.
+func form[E, F any](level mail.Level,
+	open func(*module.Module, context.Context, module.Actor, string, E) (F, error),
+	add func(*module.Module, context.Context, module.Actor, E) (mail.Name, error),
+	edit func(*module.Module, context.Context, module.Actor, string, E) (mail.Name, error),
+	show func(F, module.Actor) wire.Form, next string,
+) method {
+	return method{wire.KindForm, level, func(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error) {
+		save := p["sok"] != ""
+		if !save && p["sv_field"] == "" {
+			p = params{"elid": p["elid"]} // nothing is typed yet
+		}
+		e, err := decode[E](p)
+		if err != nil {
+			return nil, err
+		}
+		if !save {
+			f, err := open(m, ctx, by, p["elid"], e)
+			if err != nil {
+				return nil, err
+			}
+			return show(f, by), nil
+		}
+		var n mail.Name
+		if elid := p["elid"]; elid != "" {
+			n, err = edit(m, ctx, by, elid, e)
+		} else {
+			n, err = add(m, ctx, by, e)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return wire.OK{Kind: wire.KindOK, ID: n.String(), Redirect: &wire.Redirect{Type: wire.KindList, Func: next}}, nil
+	}}
+}
+
+// mostElids is how many objects one call may name.
+const mostElids = 10_000
+
+// group is a function that does the same to each of several objects. One object's
+// error is the call's; of several, each has a row of its own.
+func group(level mail.Level, each func(*module.Module, context.Context, module.Actor, []string) ([]module.Outcome, error)) method {
+	return method{"group", level, func(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error) {
+		var elids []string
+		for e := range strings.SplitSeq(p["elid"], ",") {
+			if e = strings.TrimSpace(e); e != "" {
+				elids = append(elids, e)
+			}
+		}
+		switch {
+		case len(elids) == 0:
+			return nil, &mail.Error{Kind: mail.NotFound, Field: "elid"}
+		case len(elids) > mostElids:
+			return nil, &mail.Error{Kind: mail.Invalid, Field: "elid", Text: "value_elid_many"}
+		}
+		done, err := each(m, ctx, by, elids)
+		if err != nil {
+			return nil, err
+		}
+		if len(done) == 1 && done[0].Err != nil {
+			return nil, done[0].Err
+		}
+		ok := wire.OK{Kind: wire.KindOK, ID: p["elid"], Done: []wire.Done{}}
+		for _, o := range done {
+			row := wire.Done{Elid: o.Elid, OK: o.Err == nil}
+			if o.Err != nil {
+				row.Error, _, _ = describe(o.Err, by.Lang)
+			}
+			ok.Done = append(ok.Done, row)
+		}
+		return ok, nil
+	}}
+}
+
+// list is a function that shows rows.
+func list[Q, R any](level mail.Level,
+	read func(*module.Module, context.Context, module.Actor, Q) ([]R, int64, error),
+	parse func(params) (Q, error), show func([]R, int64, Q, module.Actor) wire.List,
+) method {
+	return method{wire.KindList, level, func(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error) {
+		q, err := parse(p)
+		if err != nil {
+			return nil, err
+		}
+		rows, total, err := read(m, ctx, by, q)
+		if err != nil {
+			return nil, err
+		}
+		return show(rows, total, q, by), nil
+	}}
+}
