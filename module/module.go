@@ -158,7 +158,7 @@ func (m *Module) Health(ctx context.Context) (Health, error) {
 // Close notes that everything is in order, so that the next start need not
 // compare every file. The database and the tree are closed by whoever opened them.
 func (m *Module) Close(ctx context.Context) error {
-	if m.unpublished.Load() || m.drift.Load() > 0 {
+	if m.unpublished.Load() {
 		return nil
 	}
 	h, err := m.Health(ctx)

@@ -17,6 +17,19 @@ type Repair struct {
 	Left bool  // foreign: not ours to touch
 }
 
+// Said is the repair in words.
+func (r Repair) Said() string {
+	switch {
+	case r.Err != nil:
+		return fmt.Sprintf("%s, not put right: %v", r.Drift, r.Err)
+	case r.Left:
+		return "foreign, left alone"
+	case r.Drift == files.FileStale:
+		return "stale, removed"
+	}
+	return string(r.Drift) + ", written"
+}
+
 // together is how many missing settings files are put back without stopping Exim
 // meanwhile.
 const together = 64
@@ -37,6 +50,9 @@ func (m *Module) Reconcile(ctx context.Context) ([]Repair, error) {
 	differ, err := m.compare(ctx)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("compare files with the database: %w", err), m.refuseNothing())
+	}
+	if err := m.mayRemove(ctx, differ); err != nil {
+		return nil, err
 	}
 	missing := 0
 	for _, d := range differ {
@@ -63,12 +79,34 @@ func (m *Module) Reconcile(ctx context.Context) ([]Repair, error) {
 		if r.Err != nil || r.Left {
 			wrong++
 		}
+		if r.Err != nil {
+			m.unpublished.Store(true)
+		}
 		if r.Err != nil && r.Drift == files.FileMissing {
 			lost++
 		}
 	}
 	m.drift.Store(wrong)
 	return repairs, m.tree.SetReady(lost == 0)
+}
+
+// mayRemove refuses to take away the files of domains by the word of a database
+// in which nothing was ever changed: it is the database that is missing.
+func (m *Module) mayRemove(ctx context.Context, differ []difference) error {
+	h, err := m.Health(ctx)
+	if err != nil || h.Revision > 0 {
+		return err
+	}
+	stale := 0
+	for _, d := range differ {
+		if d.finding.Drift == files.FileStale {
+			stale++
+		}
+	}
+	if stale > 0 {
+		return fmt.Errorf("the database is new and empty, but settings of %d mail domains stand: bring the database back, or remove them by hand", stale)
+	}
+	return nil
 }
 
 // refuseNothing has Exim defer all mail: what cannot be compared may be missing.

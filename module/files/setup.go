@@ -14,9 +14,9 @@ import (
 
 // A Report says what Setup found and did.
 type Report struct {
-	Done []string // one entry for each thing made or put right; empty when all was right
+	Done []string  // one entry for each thing made or put right; empty when all was right
 	Conf ConfState // Exim's main configuration file as Setup found it
-	Diff string   // from that file to what Setup would have written; empty unless it stayed as it was though different
+	Diff string    // from that file to what Setup would have written; empty unless it stayed as it was though different
 }
 
 // Setup makes the directories of l below root and writes Exim's main

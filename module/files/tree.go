@@ -20,7 +20,7 @@ type Tree struct {
 	root   *os.Root
 	layout Layout
 	own    map[string]owner // by group
-	staged atomic.Uint64  // numbers the staged files of this process
+	staged atomic.Uint64    // numbers the staged files of this process
 }
 
 // OpenTree opens the tree below the directory root. Ownership of files is set

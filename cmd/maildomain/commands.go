@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/rs/zerolog"
+
+	"maildomain/module"
+	"maildomain/module/files"
+)
+
+type reconcile struct {
+	place
+}
+
+// Run prints a line for every file that differed. It fails where one could not be
+// put right.
+func (c *reconcile) Run(ctx context.Context) (err error) {
+	w, err := c.open(ctx, module.Panel{}, zerolog.New(os.Stderr).With().Timestamp().Logger())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	repairs, err := w.module.Reconcile(ctx)
+	left := 0
+	for _, r := range repairs {
+		fmt.Printf("%s: %s\n", r.Path, r.Said())
+		if r.Left || r.Err != nil {
+			left++
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if left > 0 {
+		return fmt.Errorf("%d files differ still", left)
+	}
+	return w.module.Close(ctx)
+}
+
+type setup struct {
+	place
+}
+
+// Run prints what was done. It fails, with the difference printed, where another's
+// configuration stands in the place of ours.
+func (c *setup) Run(ctx context.Context) (err error) {
+	layout, err := files.ParseLayout(c.Layout)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.Root, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(c.Root)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	r, err := files.Setup(ctx, root, layout)
+	for _, d := range r.Done {
+		fmt.Println(d)
+	}
+	if err != nil {
+		return err
+	}
+	if r.Diff != "" {
+		fmt.Print(r.Diff)
+		return fmt.Errorf("/%s is %s: nothing was written; above is what setup would change", layout.EximConf, r.Conf)
+	}
+	return nil
+}

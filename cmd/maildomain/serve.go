@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"maildomain/module"
+	"maildomain/module/files"
+	"maildomain/rpc"
+	"maildomain/rpc/wire"
+	"maildomain/systemd"
+)
+
+type serve struct {
+	place
+	CoreUser string        `help:"User that the panel core runs as, besides root." placeholder:"NAME"`
+	Idle     time.Duration `default:"5m" help:"Exit after this long without a call; 0 never."`
+}
+
+// Run serves until a signal comes or nothing has happened for the idle time.
+func (c *serve) Run(ctx context.Context) (err error) {
+	log := zerolog.New(os.Stderr).With().Timestamp().Logger()
+	ln, err := systemd.Listener()
+	if err != nil {
+		return err
+	}
+	if ln == nil {
+		return errors.New("no socket was handed over: start maildomain.socket, or let the panel core start the module")
+	}
+	uids, err := c.allowed()
+	if err != nil {
+		return err
+	}
+	unlock, err := c.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	core := rpc.NewCore(0, nil)
+	w, err := c.open(ctx, rpc.PanelOf(core), log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	if err := start(ctx, w.module, log); err != nil {
+		return err
+	}
+
+	started := time.Now()
+	server := rpc.NewServer(rpc.Config{
+		Call:      rpc.NewMethods(w.module).Call,
+		WireError: rpc.WireError,
+		Health:    func(ctx context.Context) wire.Health { return health(ctx, w.module, started, log) },
+		Register:  rpc.Registration(version),
+		Core:      core,
+		Working:   w.module.Unpublished,
+		AllowUIDs: uids,
+		Idle:      c.Idle,
+		Log:       log,
+	})
+	background, stop := context.WithCancel(ctx)
+	var keepers sync.WaitGroup
+	keepers.Go(func() { keep(background, w.module, log) })
+	keepers.Go(func() {
+		if err := systemd.Watchdog(background, func() bool { return true }); err != nil {
+			log.Error().Err(err).Msg("the watchdog of systemd cannot be told that we live")
+		}
+	})
+	if err := systemd.Ready(); err != nil {
+		log.Error().Err(err).Msg("systemd cannot be told that we are ready")
+	}
+	served := server.Serve(ctx, ln)
+	if err := systemd.Stopping(); err != nil {
+		log.Error().Err(err).Msg("systemd cannot be told that we stop")
+	}
+	stop()
+	keepers.Wait()
+	ending := context.WithoutCancel(ctx)
+	return errors.Join(served, w.module.ForgetAnswers(ending, time.Now()), w.module.Close(ending))
+}
+
+// allowed are the users besides root that may connect.
+func (c *serve) allowed() ([]uint32, error) {
+	if c.CoreUser == "" {
+		return nil, nil
+	}
+	u, err := user.Lookup(c.CoreUser)
+	if err != nil {
+		return nil, err
+	}
+	id, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("user id of %s: %w", c.CoreUser, err)
+	}
+	return []uint32{uint32(id)}, nil
+}
+
+// lockWait is how long a starting process waits for one that is about to end.
+const lockWait = 10 * time.Second
+
+// lock makes this process the only one that serves this database. The lock ends
+// with the process, however it ends.
+func (c *serve) lock(ctx context.Context) (unlock func(), err error) {
+	l, err := files.ParseLayout(c.Layout)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Dir(c.database(l))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "serving.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for end := time.Now().Add(lockWait); ; {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(end) || ctx.Err() != nil {
+			return nil, errors.Join(fmt.Errorf("another process serves %s: %w", c.database(l), err), f.Close())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// start makes ready to serve and tells what an unclean stop had left.
+func start(ctx context.Context, m *module.Module, log zerolog.Logger) error {
+	repairs, err := m.Start(ctx)
+	tell(repairs, log)
+	return err
+}
+
+func tell(repairs []module.Repair, log zerolog.Logger) {
+	for _, r := range repairs {
+		e := log.Warn()
+		if r.Err != nil {
+			e = log.Error().Err(r.Err)
+		}
+		e.Str("file", r.Path).Msg(r.Said())
+	}
+}
+
+// Times of the work that goes on beside calls.
+const (
+	retryFirst = time.Second
+	retryMost  = 5 * time.Minute
+	tidyEvery  = time.Hour
+)
+
+// keep publishes what could not be published at once, and drops old answers.
+func keep(ctx context.Context, m *module.Module, log zerolog.Logger) {
+	look := time.NewTicker(retryFirst)
+	defer look.Stop()
+	tidy := time.NewTicker(tidyEvery)
+	defer tidy.Stop()
+	wait := retryFirst
+	next := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tidy.C:
+			if err := m.ForgetAnswers(ctx, time.Now()); err != nil {
+				log.Error().Err(err).Msg("tidy")
+			}
+		case now := <-look.C:
+			if !m.Unpublished() || now.Before(next) {
+				continue
+			}
+			repairs, err := m.Reconcile(ctx)
+			tell(repairs, log)
+			if err != nil {
+				log.Error().Err(err).Msg("reconcile")
+			}
+			if wait = min(2*wait, retryMost); !m.Unpublished() {
+				wait = retryFirst
+			}
+			next = now.Add(wait)
+		}
+	}
+}
+
+func health(ctx context.Context, m *module.Module, started time.Time, log zerolog.Logger) wire.Health {
+	out := wire.Health{Status: "ok", Version: version, UptimeS: int64(time.Since(started).Seconds()), Queues: map[string]int{}}
+	h, err := m.Health(ctx)
+	if err != nil {
+		log.Error().Err(err).Msg("health")
+	}
+	if err != nil || !h.OK {
+		out.Status = "degraded"
+	}
+	out.Domains, out.Revision, out.AppliedRevision, out.Drift = h.Domains, h.Revision, h.Applied, int(h.Drift)
+	return out
+}

@@ -1,0 +1,358 @@
+package files
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func openRoot(t *testing.T) (*os.Root, string) {
+	t.Helper()
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = root.Close() })
+	return root, dir
+}
+
+func setUp(t *testing.T, root *os.Root, l Layout) Report {
+	t.Helper()
+	r, err := Setup(t.Context(), root, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// snapshot is every path below dir with its mode, owner, inode and content.
+func snapshot(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		st := info.Sys().(*syscall.Stat_t)
+		entry := []string{info.Mode().String(), info.ModTime().String()}
+		for _, n := range []uint64{uint64(st.Uid), uint64(st.Gid), st.Ino} {
+			entry = append(entry, string(rune('0'+n%10)), "/")
+		}
+		if d.Type().IsRegular() {
+			b, err := os.ReadFile(p)
+			if err != nil {
+				return err
+			}
+			entry = append(entry, string(b))
+		}
+		all[p] = strings.Join(entry, " ")
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestSetupMakesTheLayoutAndAgainNothing(t *testing.T) {
+	for _, l := range []Layout{Debian, RHEL} {
+		t.Run(l.Name, func(t *testing.T) {
+			root, dir := openRoot(t)
+			r := setUp(t, root, l)
+			if r.Conf != ConfNone || r.Diff != "" || len(r.Done) != len(directories(l))+1 {
+				t.Errorf("report of the first run: %+v", r)
+			}
+			for _, d := range directories(l) {
+				info, err := root.Stat(d.path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if info.Mode() != d.mode|fs.ModeDir {
+					t.Errorf("%s has mode %v, want %v", d.path, info.Mode(), d.mode)
+				}
+			}
+			conf, err := root.ReadFile(l.EximConf)
+			if err != nil || !bytes.Equal(conf, EximConf(l)) {
+				t.Errorf("configuration differs from the template's, %v", err)
+			}
+			before := snapshot(t, dir)
+			if r := setUp(t, root, l); r.Conf != ConfOwn || r.Diff != "" || len(r.Done) != 0 {
+				t.Errorf("report of the second run: %+v", r)
+			}
+			for p, was := range before {
+				if now := snapshot(t, dir)[p]; now != was {
+					t.Errorf("%s changed by the second run", p)
+				}
+			}
+		})
+	}
+}
+
+// Whatever umask the administrator's shell has, files get the mode of the table.
+func TestSetupModesDoNotDependOnUmask(t *testing.T) {
+	for _, mask := range []int{0, 0o077} {
+		was := syscall.Umask(mask)
+		root, _ := openRoot(t)
+		_, err := Setup(t.Context(), root, Debian)
+		syscall.Umask(was)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for p, want := range map[string]fs.FileMode{
+			Debian.EximConf: 0o640, Debian.Domains(): 0o750 | fs.ModeDir, Debian.State: 0o700 | fs.ModeDir, "etc/exim4": 0o755 | fs.ModeDir,
+		} {
+			info, err := root.Stat(p)
+			if err != nil || info.Mode() != want {
+				t.Errorf("umask %o: %s has mode %v, %v; want %v", mask, p, info.Mode(), err, want)
+			}
+		}
+	}
+}
+
+func TestSetupReplacesItsOwnOlderConfiguration(t *testing.T) {
+	root, _ := openRoot(t)
+	setUp(t, root, Debian)
+	rest := []byte("# what version 0 wrote\nprimary_hostname = old.example\n")
+	older := append([]byte("# maildomain 0 sha256="+sum(rest)+": written by \"maildomain setup\"\n"), rest...)
+	if err := root.WriteFile(Debian.EximConf, older, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	r := setUp(t, root, Debian)
+	if got, want := strings.Join(r.Done, "\n"), "/etc/exim4/exim4.conf: replaced by this version's"; got != want || r.Conf != ConfOwn {
+		t.Errorf("done %q, found %s", got, r.Conf)
+	}
+	if conf, _ := root.ReadFile(Debian.EximConf); !bytes.Equal(conf, EximConf(Debian)) {
+		t.Error("the older configuration stands")
+	}
+}
+
+func TestSetupLeavesWhatOthersWrote(t *testing.T) {
+	edited := bytes.Replace(EximConf(Debian), []byte("header_maxsize = 256K"), []byte("header_maxsize = 1M"), 1)
+	for name, c := range map[string]struct {
+		conf  []byte
+		state ConfState
+		diff  string // a line that the difference must have
+	}{
+		"edited":   {edited, ConfEdited, "-header_maxsize = 1M\n+header_maxsize = 256K"},
+		"appended": {append(EximConf(Debian), "\nqueue_only\n"...), ConfEdited, "-queue_only"},
+		"foreign":  {[]byte("acl_smtp_rcpt = accept\n"), ConfForeign, "-acl_smtp_rcpt = accept"},
+		"empty":    {[]byte{}, ConfForeign, "+begin routers"},
+		"cut":      {EximConf(Debian)[:2000], ConfEdited, "+begin routers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root, dir := openRoot(t)
+			setUp(t, root, Debian)
+			if err := root.WriteFile(Debian.EximConf, c.conf, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			before := snapshot(t, dir)
+			r := setUp(t, root, Debian)
+			if r.Conf != c.state || len(r.Done) != 0 {
+				t.Errorf("found %s, did %q; want %s, nothing", r.Conf, r.Done, c.state)
+			}
+			if !strings.Contains(r.Diff, c.diff) || !strings.Contains(r.Diff, "--- /etc/exim4/exim4.conf\n+++ maildomain's\n") {
+				t.Errorf("difference lacks %q:\n%s", c.diff, r.Diff)
+			}
+			after := snapshot(t, dir)
+			for p := range before {
+				if before[p] != after[p] {
+					t.Errorf("%s changed", p)
+				}
+			}
+			if len(after) != len(before) {
+				t.Errorf("%d paths, were %d", len(after), len(before))
+			}
+		})
+	}
+}
+
+// A link is how an administrator keeps the file elsewhere: renaming over it
+// would cut it.
+func TestSetupDoesNotReplaceALink(t *testing.T) {
+	root, _ := openRoot(t)
+	setUp(t, root, Debian)
+	if err := root.Rename(Debian.EximConf, "etc/exim4/mine.conf"); err != nil {
+		t.Fatal(err)
+	}
+	if err := root.Symlink("mine.conf", Debian.EximConf); err != nil {
+		t.Fatal(err)
+	}
+	if r := setUp(t, root, Debian); r.Conf != ConfForeign || len(r.Done) != 0 {
+		t.Errorf("found %s, did %q", r.Conf, r.Done)
+	}
+}
+
+func TestSetupRefusesWhatIsNoDirectory(t *testing.T) {
+	for name, stand := range map[string]func(*os.Root) error{
+		"file": func(r *os.Root) error { return r.WriteFile(Debian.Domains(), nil, 0o644) },
+		"link out of the root": func(r *os.Root) error {
+			return r.Symlink("/tmp", Debian.Domains())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root, _ := openRoot(t)
+			if err := root.MkdirAll(Debian.Exim, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := stand(root); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Setup(t.Context(), root, Debian); err == nil || !strings.Contains(err.Error(), "set up etc/exim4/domains") {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestSetupPutsOwnerAndModeRight(t *testing.T) {
+	root, _ := openRoot(t)
+	setUp(t, root, Debian)
+	if err := root.Chmod(Debian.Domains(), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := root.Chmod(Debian.EximConf, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := root.Chmod(Debian.Exim, 0o711); err != nil { // the distribution's: not ours to judge
+		t.Fatal(err)
+	}
+	r := setUp(t, root, Debian)
+	want := "/etc/exim4/domains: owner and mode put right\n/etc/exim4/exim4.conf: owner and mode put right"
+	if got := strings.Join(r.Done, "\n"); got != want {
+		t.Errorf("did\n%s\nwant\n%s", got, want)
+	}
+	for p, want := range map[string]fs.FileMode{Debian.Domains(): 0o750, Debian.EximConf: 0o640, Debian.Exim: 0o711} {
+		if info, err := root.Stat(p); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v; want %v", p, info.Mode(), err, want)
+		}
+	}
+}
+
+func TestSetupStartsOverWhereARunBrokeOff(t *testing.T) {
+	root, _ := openRoot(t)
+	setUp(t, root, Debian)
+	if err := root.Rename(Debian.EximConf, Debian.EximConf+".maildomain-new"); err != nil {
+		t.Fatal(err)
+	}
+	setUp(t, root, Debian)
+	entries, err := fs.ReadDir(root.FS(), Debian.Exim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if got := strings.Join(names, " "); got != "domains exim4.conf mailboxes maildomain.d ssl" {
+		t.Errorf("left: %s", got)
+	}
+}
+
+func TestFirstLineKnowsAnyChange(t *testing.T) {
+	conf := EximConf(Debian)
+	if got := CheckEximConf(conf); got != ConfOwn {
+		t.Fatalf("fresh: %s", got)
+	}
+	if got := CheckEximConf(nil); got != ConfNone {
+		t.Errorf("no file: %s", got)
+	}
+	first := bytes.IndexByte(conf, '\n') + 1
+	for i := first; i < len(conf); i += 97 {
+		changed := bytes.Clone(conf)
+		changed[i] ^= 1
+		if got := CheckEximConf(changed); got != ConfEdited {
+			t.Errorf("byte %d changed: %s", i, got)
+		}
+	}
+	if got := CheckEximConf(conf[1:]); got != ConfForeign {
+		t.Errorf("first line broken: %s", got)
+	}
+}
+
+// Exim would replace the shorter name within the longer one, or refuse the file.
+func TestNoMacroNameIsPartOfAnother(t *testing.T) {
+	text := string(EximConf(Debian))
+	names := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^(?:# {3}|\.ifn?def )?(MD_[A-Z_]+)`).FindAllStringSubmatch(text, -1) {
+		names[m[1]] = true
+	}
+	if len(names) < 15 {
+		t.Fatalf("found only %d macros", len(names))
+	}
+	for a := range names {
+		for b := range names {
+			if a != b && strings.Contains(a, b) {
+				t.Errorf("%s contains %s", a, b)
+			}
+		}
+	}
+}
+
+// Each of these options is off by default, and lets redirection data do more
+// than name addresses.
+func TestEveryRedirectForbidsEverything(t *testing.T) {
+	_, routers, _ := strings.Cut(string(EximConf(Debian)), "begin routers\n")
+	routers, _, _ = strings.Cut(routers, "begin transports\n")
+	blocks := regexp.MustCompile(`(?m)^[a-z_]+:\n(?:[ #].*\n)+`).FindAllString(routers, -1)
+	redirects := 0
+	for _, b := range blocks {
+		if !strings.Contains(b, "driver = redirect\n") {
+			continue
+		}
+		redirects++
+		name, _, _ := strings.Cut(b, ":")
+		constant := regexp.MustCompile(`(?m)^  data = :(fail|defer|blackhole):`).MatchString(b)
+		want := []string{"forbid_pipe", "forbid_file", "forbid_include", "forbid_filter_reply", "forbid_exim_filter", "forbid_sieve_filter"}
+		if !constant {
+			want = append(want, "forbid_smtp_code")
+		}
+		if !strings.Contains(b, "data = :blackhole:") && name != "own_alias" {
+			want = append(want, "forbid_blackhole")
+		}
+		for _, option := range want {
+			if !strings.Contains(b, "  "+option+"\n") {
+				t.Errorf("router %s lacks %s", name, option)
+			}
+		}
+		for _, never := range []string{"allow_filter", "pipe_transport", "file_transport", "directory_transport", "reply_transport"} {
+			if strings.Contains(b, never) {
+				t.Errorf("router %s has %s", name, never)
+			}
+		}
+		if !constant && (strings.Contains(b, "allow_fail") || strings.Contains(b, "allow_defer")) {
+			t.Errorf("router %s lets data fail or defer", name)
+		}
+	}
+	if redirects < 10 {
+		t.Errorf("found only %d redirect routers", redirects)
+	}
+}
+
+// No path and no list is made of what a client sent.
+func TestOnlyLookedUpNamesInPaths(t *testing.T) {
+	for line := range strings.Lines(string(EximConf(RHEL))) {
+		if strings.HasPrefix(strings.TrimSpace(line), "#") {
+			continue
+		}
+		if m := regexp.MustCompile(`/\$(\w+)`).FindStringSubmatch(line); m != nil && m[1] != "domain_data" && m[1] != "local_part_data" {
+			t.Errorf("path of $%s: %s", m[1], line)
+		}
+		if strings.Contains(line, "/etc/exim4") {
+			t.Errorf("Debian's path in RHEL's configuration: %s", line)
+		}
+	}
+	if d := path.Dir(RHEL.EximConf); !strings.Contains(string(EximConf(RHEL)), "MD_CONF = /"+d+"\n") {
+		t.Error("RHEL's path is missing")
+	}
+}
