@@ -1,0 +1,152 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/textproto"
+	"strings"
+	"time"
+)
+
+// A Client asks a mail server, in a new session for each question: within one
+// session Exim remembers what it looked up.
+type Client struct {
+	Addr  string // host:port of the server
+	Helo  string // default client.test
+	Local string // IP address to come from; default any
+}
+
+// A Reply is what a server answered.
+type Reply struct {
+	To   string // the command that was answered: "connect", "EHLO", "MAIL", "RCPT", "DATA" or "."
+	Code int
+	Text string // lines joined by \n, without the code
+}
+
+// OK says that the reply takes what was offered.
+func (r Reply) OK() bool { return r.Code >= 200 && r.Code < 400 }
+
+// String is the reply for messages of a test.
+func (r Reply) String() string { return fmt.Sprintf("%s: %d %s", r.To, r.Code, r.Text) }
+
+const sessionLimit = time.Minute
+
+// Rcpt asks whether the server takes mail from one address for another. The
+// reply is that to RCPT, or an earlier one that refused.
+func (c Client) Rcpt(ctx context.Context, from, to string) (Reply, error) {
+	return c.talk(ctx, from, []string{to}, nil)
+}
+
+// Send hands over a letter; text may have bare line feeds. The reply is the last
+// one, or the first that refused; of several recipients one must be taken.
+func (c Client) Send(ctx context.Context, from string, to []string, text string) (Reply, error) {
+	return c.talk(ctx, from, to, &text)
+}
+
+func (c Client) talk(ctx context.Context, from string, to []string, text *string) (r Reply, err error) {
+	ctx, cancel := context.WithTimeout(ctx, sessionLimit)
+	defer cancel()
+	s, err := c.dial(ctx)
+	if err != nil {
+		return Reply{}, err
+	}
+	defer func() { _ = s.text.Close() }()
+	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = errors.Join(err, ctx.Err())
+		}
+	}()
+
+	helo := c.Helo
+	if helo == "" {
+		helo = "client.test"
+	}
+	if r, err = s.reply("connect"); err != nil || !r.OK() {
+		return r, err
+	}
+	for _, line := range []string{"EHLO " + helo, "MAIL FROM:<" + from + ">"} {
+		if r, err = s.command(line); err != nil || !r.OK() {
+			return r, err
+		}
+	}
+	taken := false
+	var refused Reply
+	for _, rcpt := range to {
+		if r, err = s.command("RCPT TO:<" + rcpt + ">"); err != nil {
+			return r, err
+		}
+		if r.OK() {
+			taken = true
+		} else if refused.Code == 0 {
+			refused = r
+		}
+	}
+	switch {
+	case !taken:
+		r = refused
+	case text != nil:
+		r, err = s.data(*text)
+	}
+	if err == nil {
+		_, _ = s.conn.Write([]byte("QUIT\r\n")) // nothing depends on the answer, and Exim takes 0.2 s for it
+	}
+	return r, err
+}
+
+type session struct {
+	conn net.Conn
+	text *textproto.Conn
+}
+
+func (c Client) dial(ctx context.Context) (*session, error) {
+	var d net.Dialer
+	if c.Local != "" {
+		ip := net.ParseIP(c.Local)
+		if ip == nil {
+			return nil, fmt.Errorf("%q is no IP address", c.Local)
+		}
+		d.LocalAddr = &net.TCPAddr{IP: ip}
+	}
+	conn, err := d.DialContext(ctx, "tcp", c.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("ask mail server: %w", err)
+	}
+	return &session{conn: conn, text: textproto.NewConn(conn)}, nil
+}
+
+// command sends one line as it is, so that a test can send what no client would.
+func (s *session) command(line string) (Reply, error) {
+	if _, err := s.conn.Write([]byte(line + "\r\n")); err != nil {
+		return Reply{}, fmt.Errorf("send %q: %w", line, err)
+	}
+	verb, _, _ := strings.Cut(line, " ")
+	return s.reply(verb)
+}
+
+func (s *session) data(text string) (Reply, error) {
+	r, err := s.command("DATA")
+	if err != nil || !r.OK() {
+		return r, err
+	}
+	w := s.text.DotWriter()
+	if _, err := w.Write([]byte(text)); err != nil {
+		return Reply{}, fmt.Errorf("send letter: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return Reply{}, fmt.Errorf("send letter: %w", err)
+	}
+	return s.reply(".")
+}
+
+func (s *session) reply(to string) (Reply, error) {
+	code, text, err := s.text.ReadResponse(0)
+	var protocol *textproto.Error
+	if err != nil && !errors.As(err, &protocol) {
+		return Reply{}, fmt.Errorf("read answer to %s: %w", to, err)
+	}
+	return Reply{To: to, Code: code, Text: text}, nil
+}

@@ -1,0 +1,88 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"maildomain/module/files"
+)
+
+// Exim retries to listen for minutes by default; a test is to hear of it at once.
+const mainOptions = `
+daemon_startup_retries = 0
+notifier_socket =
+dns_retry = 1
+`
+
+// toSink stands before every other router for foreign domains.
+const toSink = `lab_sink:
+  driver = manualroute
+  domains = ! +mail_domains : ! +own_names
+  route_list = <; * %s byname
+  self = send
+  transport = remote_smtp
+  no_more
+
+`
+
+// writeHooks fills dir with what the lab adds to the configuration: the hooks
+// of root as they are now, and macros and routers of the lab's.
+func (x *Exim) writeHooks(dir string) error {
+	sink := netip.MustParseAddrPort("127.0.0.1:9") // nobody listens there: foreign mail waits in the queue
+	if x.opts.Sink != "" {
+		var err error
+		if sink, err = netip.ParseAddrPort(x.opts.Sink); err != nil {
+			return fmt.Errorf("read address of the sink: %w", err)
+		}
+	}
+	before, after := map[string]string{}, map[string]string{"main.conf": mainOptions, "macros.conf": x.macros(sink.Port())}
+	if x.opts.DNS == "" {
+		before["routers_outgoing.conf"] = fmt.Sprintf(toSink, sink.Addr())
+	}
+	for _, name := range hooks {
+		theirs, err := os.ReadFile(filepath.Join(x.opts.Root, files.Debian.Hooks(), name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("copy hook: %w", err)
+		}
+		text := before[name] + string(theirs) + after[name]
+		if text == "" {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return fmt.Errorf("write hook: %w", err)
+		}
+	}
+	return nil
+}
+
+// hooks are the files that the configuration includes.
+var hooks = []string{
+	"macros.conf", "main.conf", "acl_connect.conf", "acl_rcpt.conf", "routers.conf",
+	"routers_outgoing.conf", "transports.conf", "retry.conf", "authenticators.conf",
+}
+
+// macros sets what the lab must decide, also where a hook of root's has set it.
+func (x *Exim) macros(outPort uint16) string {
+	set := [][2]string{
+		{"MD_HOSTNAME", x.opts.Hostname},
+		{"MD_LISTEN_ON", "<; " + x.listen.Addr().String()},
+		{"MD_SMTP_PORTS", strconv.Itoa(int(x.listen.Port()))},
+		{"MD_OUT_PORT", strconv.Itoa(int(outPort))},
+		{"MD_RELAY_FROM", "<; " + strings.Join(x.opts.Relay, " ; ")},
+		{"MD_PID", pidFile},
+	}
+	if x.opts.DNS != "" {
+		set = append(set, [2]string{"MD_NOT_A_TARGET", ""}) // loopback addresses stand for the world
+	}
+	var b strings.Builder
+	for _, m := range set {
+		fmt.Fprintf(&b, "\n.ifdef %s\n%[1]s == %[2]s\n.else\n%[1]s = %[2]s\n.endif\n", m[0], m[1])
+	}
+	return b.String()
+}

@@ -1,0 +1,61 @@
+package lab
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// packages are the Debian packages that bring the programs that tests run.
+var packages = map[string]string{
+	"exim4":                   "exim4-daemon-heavy",
+	"swaks":                   "swaks",
+	"strace":                  "strace",
+	"socat":                   "socat",
+	"systemd-analyze":         "systemd",
+	"systemd-socket-activate": "systemd",
+	"unshare":                 "util-linux",
+	"mount":                   "mount",
+}
+
+// Need ends the test unless the programs are installed: skipped on a person's
+// machine, failed under CI (environment variable CI set), in both cases with the
+// name of the missing package.
+func Need(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if installed(p) {
+			continue
+		}
+		pkg, known := packages[p]
+		if !known {
+			pkg = p
+		}
+		missing(t, "%s is not installed: apt-get install %s", p, pkg)
+	}
+}
+
+// installed looks in sbin too, which an ordinary user's PATH lacks.
+func installed(program string) bool {
+	if _, err := exec.LookPath(program); err == nil {
+		return true
+	}
+	_, err := exec.LookPath("/usr/sbin/" + program)
+	return err == nil
+}
+
+// NeedRoot ends the test unless it runs as root, in the manner of Need.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		missing(t, "this test needs root, for a private mount namespace")
+	}
+}
+
+func missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}

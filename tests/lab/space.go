@@ -1,0 +1,100 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+)
+
+// A mount puts one file or directory over another of the same kind.
+type mount struct {
+	from, over string
+	owned      *ownership // nil: as it is
+}
+
+// A space is a private mount namespace. It belongs to one thread, which lives
+// until the space is closed: processes started from that thread see its mounts,
+// and the kernel kills them when the thread ends, however this process ends.
+type space struct {
+	jobs chan func()
+	quit func()
+	done chan struct{}
+}
+
+// openSpace makes a space with the given mounts.
+func openSpace(mounts []mount) (*space, error) {
+	quit := make(chan struct{})
+	s := &space{jobs: make(chan func()), quit: sync.OnceFunc(func() { close(quit) }), done: make(chan struct{})}
+	made := make(chan error)
+	go func() {
+		defer close(s.done)
+		// Never unlocked: the thread must not serve other goroutines any more,
+		// and Go ends a locked thread with its goroutine.
+		runtime.LockOSThread()
+		err := enter(mounts)
+		made <- err
+		if err != nil {
+			return
+		}
+		for {
+			select {
+			case job := <-s.jobs:
+				job()
+			case <-quit:
+				return
+			}
+		}
+	}()
+	if err := <-made; err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func enter(mounts []mount) error {
+	if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("make a private mount namespace: %w", err)
+	}
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	for _, m := range mounts {
+		if err := m.bind(); err != nil {
+			return fmt.Errorf("mount %s over %s: %w", m.from, m.over, err)
+		}
+	}
+	return nil
+}
+
+func (m mount) bind() error {
+	if m.owned != nil {
+		return m.owned.bind(m.from, m.over)
+	}
+	return syscall.Mount(m.from, m.over, "", syscall.MS_BIND, "")
+}
+
+var errClosed = errors.New("the lab is closed")
+
+// start starts cmd in the space. Waiting for it is the caller's.
+func (s *space) start(cmd *exec.Cmd) error {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	started := make(chan error, 1)
+	select {
+	case s.jobs <- func() { started <- cmd.Start() }:
+		return <-started
+	case <-s.done:
+		return errClosed
+	}
+}
+
+// close ends the space and what still runs in it; closing again does nothing.
+func (s *space) close() {
+	s.quit()
+	<-s.done
+}
