@@ -1,0 +1,40 @@
+# The commands of the project; README.md says what each is for.
+
+LISTEN ?= 127.0.0.1:1500
+DATA ?= var
+SMTP_LISTEN ?= 127.0.0.1:2525
+export LISTEN DATA SMTP_LISTEN DEMO_PASSWORD
+
+GOFLAGS_BUILD = -trimpath -ldflags='-s -w'
+
+.PHONY: run mail test lint bench build clean
+
+# The reference core and the module on an embedded database, everything below DATA.
+run: build
+	@./tests/run-demo.sh
+
+# A real Exim over the same files, in a mount namespace of its own. Needs root.
+mail: build
+	@./tests/setup.sh mail
+	@bin/mail
+
+# Everything: linters, then all tests, with the real servers when run as root.
+test:
+	@./tests/setup.sh test
+	@./tests/run-tests.sh
+
+lint:
+	@fmt=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); if [ -n "$$fmt" ]; then echo "not gofmt-ed: $$fmt"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+
+# The figures of the README, each against a floor measured in the same run.
+bench: build
+	@go run ./tests/bench
+
+build:
+	@mkdir -p bin
+	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/ ./cmd/maildomain ./cmd/panelcore ./tests/mail
+
+clean:
+	rm -rf bin
