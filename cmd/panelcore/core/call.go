@@ -41,7 +41,7 @@ func (c *Core) Call(ctx context.Context, by Caller, r Request) (*Answer, error) 
 		return nil, e
 	}
 	c.log.Error().Err(err).Str("request_id", r.ID).Str("func", r.Func).Msg("call failed")
-	return nil, fail(typeInternal, "", "internal", r.ID)
+	return nil, Internal(r.ID)
 }
 
 func (c *Core) call(ctx context.Context, by Caller, r Request) (*Answer, error) {

@@ -78,3 +78,6 @@ func cut(s string) string {
 
 // BadRequest is the error for a parameter of the request itself.
 func BadRequest(object, value string) *Error { return badValue(object, value, "request") }
+
+// Internal is the error for a fault, whose cause stands in the log under id.
+func Internal(id string) *Error { return fail(typeInternal, "", "internal", id) }

@@ -11,10 +11,10 @@ import (
 // maxSocketPath is what fits into a sockaddr_un (unix(7)).
 const maxSocketPath = 107
 
-// listenUnix returns a listening stream socket at path that only this user can
+// ListenUnix returns a listening stream socket at path that only this user can
 // dial. A socket that a dead process left there is replaced; the lock on the data
 // directory says that its owner is dead.
-func listenUnix(path string) (*os.File, error) {
+func ListenUnix(path string) (*os.File, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("listen at %s: the path is longer than %d bytes; choose a shorter data directory", path, maxSocketPath)
 	}

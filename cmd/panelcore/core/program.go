@@ -48,7 +48,7 @@ func newProgram(d dropIn, opt *Options) (*program, error) {
 	if len(opt.Launcher) == 0 {
 		return nil, errors.New("no launcher is set")
 	}
-	socket, err := listenUnix(d.Socket)
+	socket, err := ListenUnix(d.Socket)
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,14 @@ func AppendText(b []byte, n *Node) []byte {
 	return appendRows(appendForm(b, n), n)
 }
 
+// Failed says whether the answer n is an error, or one of several objects failed:
+// where AppendText writes ERROR.
+func Failed(n *Node) bool {
+	return n.Child("error") != nil || slices.ContainsFunc(n.Children, func(l *Node) bool {
+		return l.Name == "list" && slices.ContainsFunc(l.Children, func(row *Node) bool { return row.Child("error") != nil })
+	})
+}
+
 // appendError writes one line: an error's text may have line breaks of its own.
 func appendError(b []byte, e *Node, object string) []byte {
 	b = append(b, "ERROR "...)

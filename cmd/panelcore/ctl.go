@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+
+	"maildomain/cmd/panelcore/api"
+)
+
+// errToldAlready ends the program with 1: what is wrong stands on the screen.
+var errToldAlready = errors.New("told already")
+
+type ctlCmd struct {
+	User   string   `short:"u" help:"The user as whom to call." default:"admin"`
+	Data   string   `help:"Directory of the running core." default:"var" env:"DATA"`
+	Lang   string   `help:"Language of the texts: en or ru; else the user's."`
+	Out    string   `short:"o" help:"Form of the answer: text, json, sjson or xml." default:"text" enum:"text,json,sjson,xml"`
+	Func   string   `arg:"" help:"The function, such as user.edit."`
+	Params []string `arg:"" optional:"" name:"name=value" help:"Its parameters."`
+}
+
+// Run calls the function. Success is printed to standard output and ends with 0,
+// errors go to standard error and end with 1.
+func (c *ctlCmd) Run() error {
+	form := url.Values{"func": {c.Func}, "out": {c.Out}}
+	if c.Lang != "" {
+		form.Set("lang", c.Lang)
+	}
+	for _, p := range c.Params {
+		name, value, ok := strings.Cut(p, "=")
+		if !ok || name == "" {
+			return fmt.Errorf("parameter %q: name=value is expected", p)
+		}
+		if form.Has(name) {
+			return fmt.Errorf("parameter %q: given twice, or not for the function", name)
+		}
+		form.Set(name, value)
+	}
+	resp, err := c.post(form)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
+		return fmt.Errorf("call %s: %s: %s", c.Func, resp.Status, strings.TrimSpace(string(text)))
+	}
+	if err := c.print(resp.Body); err != nil {
+		return fmt.Errorf("read answer: %w", err)
+	}
+	if resp.Header.Get(api.ResultHeader) == "error" {
+		return errToldAlready
+	}
+	return nil
+}
+
+func (c *ctlCmd) post(form url.Values) (*http.Response, error) {
+	path := socketPath(c.Data)
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", path)
+	}}}
+	req, err := http.NewRequest(http.MethodPost, "http://panelcore"+api.Path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, fmt.Errorf("call %s: %w", c.Func, err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set(api.UserHeader, c.User)
+	resp, err := client.Do(req)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("no core runs on the data directory %s", c.Data)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("the control socket %s is only for root and the user that runs the core", path)
+	case err != nil:
+		return nil, fmt.Errorf("call %s: %w", c.Func, err)
+	}
+	return resp, nil
+}
+
+// print copies the answer; in the text form the lines of errors go to standard
+// error.
+func (c *ctlCmd) print(r io.Reader) error {
+	out := bufio.NewWriter(os.Stdout)
+	defer out.Flush()
+	if c.Out != "text" {
+		_, err := io.Copy(out, r)
+		return err
+	}
+	for lines := bufio.NewReader(r); ; {
+		line, err := lines.ReadString('\n')
+		if strings.HasPrefix(line, "ERROR ") {
+			fmt.Fprint(os.Stderr, line)
+		} else if _, err := out.WriteString(line); err != nil {
+			return err
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
