@@ -1,0 +1,108 @@
+package rpc
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"maildomain/rpc/wire"
+)
+
+const benchCall = `{"jsonrpc":"2.0","id":7,"method":"module.call","params":{"func":"emaildomain.edit","params":{"name":"example.com","defaction":"redirect","redirval":"me@example.net","owner":"user1","ip":"127.0.0.11","sok":"ok"},"session":{"user":"user1","level":"user","lang":"en","request_id":"01J9ZK3T5W7Q8R9S0T1V2W3X4Y","remote_ip":"127.0.0.1"}}}` + "\n"
+
+// BenchmarkEmptyCall is what the transport adds to a call: there and back, with a
+// caller that does nothing but write and read.
+func BenchmarkEmptyCall(b *testing.B) {
+	s := serve(b, Config{})
+	p := s.core(b)
+	line := []byte(benchCall)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.nc.Write(line); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := p.r.ReadSlice('\n'); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkParallelCalls has 64 of them under way on one connection.
+func BenchmarkParallelCalls(b *testing.B) {
+	s := serve(b, Config{})
+	p := s.core(b)
+	line := []byte(benchCall)
+	b.ReportAllocs()
+	go func() {
+		for range b.N {
+			if _, err := p.nc.Write(line); err != nil {
+				return
+			}
+		}
+	}()
+	for range b.N {
+		if _, err := p.r.ReadSlice('\n'); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkListPage is a page of 50 rows.
+func BenchmarkListPage(b *testing.B) {
+	page := wire.List{Kind: wire.KindList, PElems: 100000, PNum: 1, PCnt: 50, PSort: "name", POrder: "asc"}
+	for range 50 {
+		page.Elems = append(page.Elems, map[string]string{"name": "example.com", "name_idn": "example.com", "owner": "user1", "ip": "127.0.0.11",
+			"active": "on", "defaction": "redirect", "redirval": "me@example.net", "mailboxes": "10", "used": "123456", "greylist": "off",
+			"spamassassin": "off", "avcheck": "off", "dkim": "on", "dmarc": "off", "secure": "off", "note": ""})
+	}
+	s := serve(b, Config{Call: func(context.Context, wire.Call) (any, error) { return page, nil }})
+	p := s.core(b)
+	line := []byte(benchCall)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.nc.Write(line); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := p.r.ReadSlice('\n'); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkEcho is the floor: a line there and back over such a socket.
+func BenchmarkEcho(b *testing.B) {
+	s := serve(b, Config{})
+	s.stop()
+	if err := <-s.end; err != nil {
+		b.Fatal(err)
+	}
+	_ = s.ln.SetDeadline(time.Time{})
+	p := s.connect(b)
+	nc, err := s.ln.AcceptUnix()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer nc.Close()
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := nc.Read(buf)
+			if err != nil {
+				return
+			}
+			if _, err := nc.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	}()
+	line := []byte(benchCall)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.nc.Write(line); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := p.r.ReadSlice('\n'); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
