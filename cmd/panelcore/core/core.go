@@ -32,7 +32,7 @@ type Options struct {
 	QueueLimit   time.Duration // of waiting for a free place on a connection: 5 s
 	ConnectLimit time.Duration // from dialling to the registration: 10 s
 	StopLimit    time.Duration // from SIGTERM to SIGKILL of a module: 10 s
-	QuickExit    time.Duration // a program that ends sooner, and badly, is held back: 5 s
+	QuickExit    time.Duration // a program that ends sooner, without having registered, is held back: 5 s
 	BackOff      time.Duration // first pause of a program held back, doubled up to five times: 1 s
 }
 
@@ -101,7 +101,7 @@ func Open(ctx context.Context, opt Options) (_ *Core, err error) {
 	if c.db, err = openDatabase(ctx, filepath.Join(opt.Data, "panelcore.db")); err != nil {
 		return nil, err
 	}
-	c.hashing = newHashing(2, c.opt.QueueLimit)
+	c.hashing = newHashing(hashesAtOnce, 5*time.Second)
 	if err := c.load(ctx); err != nil {
 		return nil, err
 	}

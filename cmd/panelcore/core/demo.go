@@ -104,6 +104,7 @@ func (c *Core) Prepare(ctx context.Context) (Demo, error) {
 func (c *Core) withPassword(ctx context.Context, us []*user, password string) ([]*user, error) {
 	changed := make([]*user, len(us))
 	var g errgroup.Group
+	g.SetLimit(hashesAtOnce) // none waits for its turn so long that it is given up
 	for i, u := range us {
 		g.Go(func() error {
 			if u.hash != "" {

@@ -22,6 +22,9 @@ const (
 	argonSalt    = 16
 )
 
+// hashesAtOnce bounds what passwords take: 19 MiB and a processor each.
+const hashesAtOnce = 2
+
 // maxPassword bounds what is hashed, in bytes.
 const maxPassword = 1024
 

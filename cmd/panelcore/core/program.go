@@ -34,7 +34,7 @@ type program struct {
 	process   *os.Process
 	exited    chan struct{} // closed when process has ended
 	greeted   bool          // the process has registered
-	failures  int           // bad ends in a row
+	failures  int           // ends before the registration, in a row
 	notBefore time.Time     // held back until then
 	stopping  bool
 }
@@ -90,7 +90,9 @@ func (p *program) hasGreeted() {
 	p.greeted = true
 }
 
-// failed notes a bad end. The first two are free: a crash is to be seen by nobody.
+// failed notes an end before the registration. The first two are free. A process
+// that has registered and crashes later is always started again: one bad call must
+// not keep the others out.
 func (p *program) failed() {
 	const free = 2
 	if p.failures++; p.failures > free {
@@ -113,11 +115,11 @@ func (p *program) thread() {
 		begun := time.Now()
 		p.process, p.exited, p.greeted = cmd.Process, make(chan struct{}), false // ensure holds the lock
 		started <- nil
-		err = cmd.Wait()
+		_ = cmd.Wait() // how it ended stands in its state
 		p.mu.Lock()
 		p.opt.Log.Info().Str("module", p.name).Int("pid", cmd.Process.Pid).Str("state", cmd.ProcessState.String()).
 			Dur("ran", time.Since(begun)).Msg("module ended")
-		if (err != nil || !p.greeted) && time.Since(begun) < p.opt.QuickExit && !p.stopping {
+		if !p.greeted && time.Since(begun) < p.opt.QuickExit && !p.stopping {
 			p.failed()
 		} else {
 			p.failures = 0
