@@ -29,14 +29,26 @@ var errName = errors.New("not a domain name")
 // ParseName reads a domain name in U-labels or A-labels, in any case, with or
 // without a final dot.
 func ParseName(s string) (Name, error) {
-	if len(s) > 1024 { // no spelling of 253 bytes of A-labels is longer
+	if len(s) > 1024 { // no composed spelling (NFC) of 253 bytes of A-labels is longer
 		return Name{}, errName
 	}
-	a, err := uts46.ToASCII(strings.TrimSuffix(s, "."))
-	if err != nil || !plainName(a) {
+	a, err := uts46.ToASCII(s)
+	// The final dot goes only now: before, it may be an ideographic full stop.
+	if a = strings.TrimSuffix(a, "."); err != nil || !plainName(a) || !stable(a) {
 		return Name{}, errName
 	}
 	return Name{a}, nil
+}
+
+// stable says that a is taken as it is. Of bytes that are no UTF-8, and of some
+// characters that map to letters written from the right, idna makes A-labels that
+// it would refuse.
+func stable(a string) bool {
+	if !strings.Contains(a, "xn--") {
+		return true
+	}
+	again, err := uts46.ToASCII(a)
+	return err == nil && again == a
 }
 
 // plainName holds what UTS #46 gave against the alphabet that our files rely on.
