@@ -202,11 +202,9 @@ func CheckNew(n Name, p Params) error {
 		return wrong("name", n.String(), "value_name_host")
 	}
 	for _, s := range p.Forbidden {
-		f, err := ParseName(s)
-		if err != nil { // a whole top-level domain, such as local
-			f = Name{strings.ToLower(strings.Trim(s, "."))}
-		}
-		if n.Within(f) {
+		// Not ParseName: an entry may be a whole top-level domain, such as local.
+		a, err := uts46.ToASCII(strings.Trim(s, ". "))
+		if err == nil && n.Within(Name{a}) {
 			return wrong("name", n.String(), "value_name_forbidden")
 		}
 	}
