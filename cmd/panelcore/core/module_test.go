@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -310,7 +311,7 @@ func TestModuleIsToldOfChanges(t *testing.T) {
 }
 
 func TestCallThatTakesTooLongIsCancelled(t *testing.T) {
-	p := paneltest.Start(t, paneltest.Options{Core: core.Options{CallLimit: 500 * time.Millisecond}})
+	p := paneltest.Start(t, paneltest.Options{Core: core.Options{CallLimit: 2 * time.Second}})
 	p.As(t, "user1", "thing.quick") // starting is not what is timed
 	body, header := p.Do(t, paneltest.Form("out", "text", "authinfo", "user1:"+paneltest.Password, "func", "thing.hang"), nil)
 	if !strings.HasPrefix(body, "ERROR unavailable(func): ") || !strings.Contains(body, "in time") {
@@ -323,7 +324,7 @@ func TestCallThatTakesTooLongIsCancelled(t *testing.T) {
 }
 
 func TestCallsBeyondTheBoundWaitAndAreThenBusy(t *testing.T) {
-	p := paneltest.Start(t, paneltest.Options{Core: core.Options{CallLimit: 5 * time.Second, QueueLimit: 100 * time.Millisecond}})
+	p := paneltest.Start(t, paneltest.Options{Core: core.Options{QueueLimit: 100 * time.Millisecond}})
 	p.As(t, "user1", "thing.quick")
 	var wg sync.WaitGroup
 	for range 64 {
@@ -333,6 +334,9 @@ func TestCallsBeyondTheBoundWaitAndAreThenBusy(t *testing.T) {
 	if got := p.As(t, "user1", "thing.quick"); !strings.HasPrefix(got, "ERROR busy(func): ") {
 		t.Error(got)
 	}
+	if err := syscall.Kill(processes(t, p)[0], syscall.SIGUSR1); err != nil { // the toy ends what hangs
+		t.Fatal(err)
+	}
 	wg.Wait()
 	paneltest.Eventually(t, "calls go through again", func() bool { return p.As(t, "user1", "thing.quick") == "OK\n" })
 }
@@ -340,7 +344,7 @@ func TestCallsBeyondTheBoundWaitAndAreThenBusy(t *testing.T) {
 // TestModuleThatAnswersNothingIsLeft: calls that are given up hold their places, as
 // they do at the module, until all are taken.
 func TestModuleThatAnswersNothingIsLeft(t *testing.T) {
-	p := paneltest.Start(t, paneltest.Options{Core: core.Options{CallLimit: 700 * time.Millisecond}})
+	p := paneltest.Start(t, paneltest.Options{Core: core.Options{CallLimit: 2 * time.Second}})
 	p.As(t, "user1", "thing.quick")
 	var wg sync.WaitGroup
 	for range 64 {

@@ -30,7 +30,7 @@ type param struct {
 
 func (p param) MarshalJSON() ([]byte, error) {
 	if p.isList {
-		return json.Marshal(slices.Concat([]string{}, p.list)) // never null
+		return json.Marshal(append([]string{}, p.list...)) // never null
 	}
 	return json.Marshal(p.text)
 }

@@ -32,7 +32,7 @@ func (c *Core) listUsers(_ context.Context, by Caller, r Request) (*Answer, erro
 
 func userRow(u *user) map[string]string {
 	row := map[string]string{
-		"name": u.Name, "level": u.Level, "parent": u.Parent, "active": onOff(u.Active), "lang": u.Lang,
+		"name": u.Name, "level": u.Level, "parent": u.Parent, "active": onOff(u.Active), "language": u.Lang,
 		"ips": strings.Join(u.IPs, " "), "uid": strconv.Itoa(u.UID), "gid": strconv.Itoa(u.GID), "home": u.Home,
 	}
 	for name, n := range u.Limits {
@@ -112,7 +112,7 @@ func userForm(u *user) *Answer {
 		return options
 	}
 	return &Answer{Result: wire.Result{Kind: wire.KindForm, Values: values, SLists: map[string][]wire.Option{
-		"level": choice(levelUser, levelReseller, levelAdmin), "lang": choice("en", "ru"),
+		"level": choice(levelUser, levelReseller, levelAdmin), "language": choice("en", "ru"),
 	}}}
 }
 
@@ -123,7 +123,7 @@ func (c *Core) setUser(u *user, p map[string]string) error {
 		switch name {
 		case "level":
 			u.Level, known = value, rank(value) > 0
-		case "lang":
+		case "language": // lang is the language of the answer
 			u.Lang, known = value, value == "en" || value == "ru"
 		case "active":
 			u.Active, known = value == "on", value == "on" || value == "off"

@@ -81,12 +81,12 @@ func (p *Panel) Count(t testing.TB, what string) int {
 	return n
 }
 
-// Eventually fails the test unless f is true within ten seconds.
+// Eventually fails the test unless f is true within half a minute.
 func Eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within ten seconds: %s", what)
+			t.Fatalf("not within half a minute: %s", what)
 		}
 	}
 }

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/sourcegraph/jsonrpc2"
@@ -159,6 +161,18 @@ var running sync.Map // request id → chan struct{}
 func cancelled(id string) {
 	if c, ok := running.LoadAndDelete(id); ok {
 		close(c.(chan struct{}))
+	}
+}
+
+// endHanging ends all calls that hang when SIGUSR1 comes.
+func endHanging() {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGUSR1)
+	for range c {
+		running.Range(func(id, _ any) bool {
+			cancelled(id.(string))
+			return true
+		})
 	}
 }
 

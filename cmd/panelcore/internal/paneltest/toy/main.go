@@ -42,6 +42,7 @@ func main() {
 	if *stubborn {
 		signal.Ignore(syscall.SIGTERM)
 	}
+	go endHanging()
 	listeners, err := activation.Listeners()
 	if err != nil || len(listeners) != 1 || listeners[0] == nil {
 		fmt.Fprintf(os.Stderr, "toy: one listening socket expected, %d found: %v\n", len(listeners), err)
