@@ -35,6 +35,10 @@ type Domain struct {
 
 // NewDomain is a domain with every setting at its default.
 func NewDomain(n Name, owner string) Domain {
+	alias := Name{"mail." + n.ascii}
+	if len(alias.ascii) > 253 {
+		alias = n
+	}
 	return Domain{
 		Name:         n,
 		Owner:        owner,
@@ -42,7 +46,7 @@ func NewDomain(n Name, owner string) Domain {
 		Defaction:    Refuse,
 		DKIMSelector: Selector{"dkim"},
 		DKIMKeylen:   2048,
-		SecureAlias:  []Name{{"mail." + n.ascii}},
+		SecureAlias:  []Name{alias},
 		SSLName:      SelfSigned,
 		Email:        Address{LocalPart{"admin"}, n},
 	}

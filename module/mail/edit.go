@@ -67,10 +67,10 @@ func (e DomainEdit) applyIP(d *Domain, f Facts) error {
 	default:
 		return wrong("ipsrc", src, "value_ipsrc")
 	}
-	if e.IP == nil {
-		if d.IP.IsValid() {
-			return nil
-		}
+	if e.IP == nil && d.IP.IsValid() {
+		return nil
+	}
+	if e.IP == nil || *e.IP == "" {
 		return wrong("ip", "", "value_ip_required")
 	}
 	a, err := netip.ParseAddr(*e.IP)
@@ -136,6 +136,9 @@ func (e DomainEdit) applyDKIM(d *Domain, _ Facts) error {
 			return wrong("dkim_selector", *e.DKIMSelector, "value_dkim_selector")
 		}
 		d.DKIMSelector = s
+	}
+	if record := d.DKIMSelector.s + "._domainkey." + d.Name.ascii; d.DKIM && len(record) > 253 {
+		return wrong("dkim_selector", d.DKIMSelector.s, "value_dkim_selector")
 	}
 	if e.DKIMKeylen != nil && *e.DKIMKeylen != "" {
 		switch *e.DKIMKeylen {

@@ -8,13 +8,15 @@ import (
 // A Selector names a DKIM key below _domainkey (RFC 6376 section 3.1).
 type Selector struct{ s string }
 
-var selectorLabels = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+var selectorLabels = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 
 // ParseSelector reads labels of letters, digits and inner hyphens, with dots
-// between; at most 100 bytes, so that the name of the record stays below 253.
+// between; at most 100 bytes.
 func ParseSelector(s string) (Selector, bool) {
-	s = strings.ToLower(s)
-	return Selector{s}, len(s) <= 100 && selectorLabels.MatchString(s)
+	if len(s) > 100 || !selectorLabels.MatchString(s) { // before lower case, which makes a k of the Kelvin sign
+		return Selector{}, false
+	}
+	return Selector{strings.ToLower(s)}, true
 }
 
 // String is the selector in lower case.
@@ -35,13 +37,16 @@ const (
 
 var certificateName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
+// mostAliases is how many names Let's Encrypt puts in a certificate at most.
+const mostAliases = 100
+
 // parseAliases reads host names with white space between them.
 func parseAliases(s string) ([]Name, bool) {
 	var ns []Name
 	seen := map[Name]bool{}
 	for f := range strings.FieldsSeq(s) {
 		n, err := ParseName(f)
-		if err != nil {
+		if err != nil || len(ns) >= mostAliases && !seen[n] {
 			return nil, false
 		}
 		if !seen[n] {
@@ -49,7 +54,7 @@ func parseAliases(s string) ([]Name, bool) {
 			ns = append(ns, n)
 		}
 	}
-	return ns, len(ns) >= 1 && len(ns) <= 100 // the most names that Let's Encrypt puts in a certificate
+	return ns, len(ns) >= 1
 }
 
 // JoinNames is ns with a blank between, as forms and database have it.
