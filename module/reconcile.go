@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"maildomain/module/files"
 	"maildomain/module/mail"
@@ -67,15 +68,14 @@ func (m *Module) Reconcile(ctx context.Context) ([]Repair, error) {
 	}
 	var repairs []Repair
 	lost, wrong := 0, int64(0)
-	for _, d := range differ {
-		r, found, err := m.repair(ctx, d)
+	for part := range slices.Chunk(differ, atATime) {
+		done, err := m.repair(ctx, part)
+		repairs = append(repairs, done...)
 		if err != nil {
-			return repairs, err
+			return repairs, errors.Join(err, m.refuseNothing())
 		}
-		if !found {
-			continue // it was another's change on its way
-		}
-		repairs = append(repairs, r)
+	}
+	for _, r := range repairs {
 		if r.Err != nil || r.Left {
 			wrong++
 		}
@@ -169,23 +169,35 @@ func (m *Module) compare(ctx context.Context) ([]difference, error) {
 	return differ, nil
 }
 
-// repair looks at one file again with the database locked, and puts it right.
-// Nothing else is committed meanwhile, here or in another process.
-func (m *Module) repair(ctx context.Context, d difference) (r Repair, found bool, err error) {
+// atATime is how many files are put right while the database is locked.
+const atATime = 64
+
+// repair looks at files again with the database locked, and puts them right.
+// Nothing else is committed meanwhile, here or in another process. A file that is
+// as it is to be by now was a change on its way.
+func (m *Module) repair(ctx context.Context, differ []difference) (repairs []Repair, err error) {
 	err = m.db.Alone(ctx, func(ctx context.Context, tx *store.Tx) error {
-		want, err := m.wanted(ctx, tx, d)
-		if err != nil {
-			return err
-		}
-		if r.Finding, found, err = m.tree.Compare(want); err != nil || !found {
-			return err
-		}
-		if r.Left = r.Drift == files.FileForeign; !r.Left {
-			r.Err = m.tree.Put(want)
+		for _, d := range differ {
+			want, err := m.wanted(ctx, tx, d)
+			if err != nil {
+				return err
+			}
+			finding, is, err := m.tree.Compare(want)
+			if err != nil {
+				return err
+			}
+			if !is {
+				continue
+			}
+			r := Repair{Finding: finding, Left: finding.Drift == files.FileForeign}
+			if !r.Left {
+				r.Err = m.tree.Put(want)
+			}
+			repairs = append(repairs, r)
 		}
 		return nil
 	})
-	return r, found, err
+	return repairs, err
 }
 
 // wanted is a file as the database has it now.
