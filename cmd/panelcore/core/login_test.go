@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -151,15 +152,16 @@ func TestSessionsAreBounded(t *testing.T) {
 		t.Errorf("%d sessions", len(s.all))
 	}
 	clock.now = clock.now.Add(sessionIdle)
-	s.open("v", "v")
+	oldest := sessionKey(sha256.Sum256([]byte(s.open("v", "v"))))
 	if len(s.all) != 1 {
 		t.Errorf("%d sessions after an hour", len(s.all))
 	}
-	for i := range maxSessions + 5 {
-		s.open(fmt.Sprint("u", i), "x")
+	for i := range maxSessions - 1 {
+		s.all[sha256.Sum256([]byte{byte(i), byte(i >> 8)})] = &session{real: fmt.Sprint(i), used: clock.now.Add(1)}
 	}
-	if len(s.all) != maxSessions {
-		t.Errorf("%d sessions of many users", len(s.all))
+	s.open("w", "w")
+	if _, ok := s.all[oldest]; ok || len(s.all) != maxSessions {
+		t.Errorf("%d sessions of many users; the oldest is there: %v", len(s.all), ok)
 	}
 }
 
