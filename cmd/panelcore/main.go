@@ -31,6 +31,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "panelcore:", core.ExecModule(os.Args[2:]))
 		os.Exit(1)
 	}
+	for _, name := range []string{"LISTEN", "DATA", "DEMO_PASSWORD"} {
+		if os.Getenv(name) == "" {
+			os.Unsetenv(name) // make passes empty ones on; they mean the default
+		}
+	}
 	var cli commands
 	parser := kong.Must(&cli,
 		kong.Name("panelcore"),
