@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -54,8 +55,23 @@ func (x *Exim) Queue(ctx context.Context) ([]Queued, error) {
 }
 
 // RunQueue tries every queued letter now, also those whose time has not come,
-// and returns when all were tried.
+// and returns when all were tried. It first waits until no letter is being
+// handled, for Exim would pass that one over.
 func (x *Exim) RunQueue(ctx context.Context) error {
+	for {
+		busy, err := x.handling()
+		if err != nil {
+			return fmt.Errorf("run the queue: %w", err)
+		}
+		if !busy {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait until the queue is at rest: %w", ctx.Err())
+		case <-time.After(glance):
+		}
+	}
 	status, out, err := x.Run(ctx, "-qff")
 	if err == nil && status != 0 {
 		err = fmt.Errorf("status %d: %s", status, out)
@@ -64,6 +80,30 @@ func (x *Exim) RunQueue(ctx context.Context) error {
 		return fmt.Errorf("run the queue: %w", err)
 	}
 	return nil
+}
+
+// handling says whether some process of Exim's is at work on a letter: it then
+// holds a lock on the letter's data file.
+func (x *Exim) handling() (bool, error) {
+	names, err := filepath.Glob(filepath.Join(x.opts.Dir, "spool", "input", "*", "*-D"))
+	if err != nil {
+		return false, err
+	}
+	for _, name := range names {
+		f, err := os.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // delivered meanwhile
+		}
+		if err != nil {
+			return false, err
+		}
+		lock := syscall.Flock_t{Type: syscall.F_WRLCK, Len: 1}
+		err = errors.Join(syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &lock), f.Close())
+		if err != nil || lock.Type != syscall.F_UNLCK {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // Log is Exim's main log so far; empty before the first line.

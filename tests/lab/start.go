@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"maildomain/tests/sink"
@@ -61,7 +62,8 @@ func Prepare(t testing.TB, root string, o Options) *Exim {
 func (x *Exim) show(t testing.TB) {
 	for name, read := range map[string]func() (string, error){"main log": x.Log, "panic log": x.PanicLog} {
 		if text, err := read(); err == nil && text != "" {
-			t.Logf("Exim's %s:\n%s", name, text)
+			lines := strings.SplitAfter(text, "\n")
+			t.Logf("end of Exim's %s:\n%s", name, strings.Join(lines[max(0, len(lines)-50):], ""))
 		}
 	}
 }

@@ -1,0 +1,80 @@
+package lab
+
+import (
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"maildomain/module/files"
+)
+
+// NewRoot is a directory for Start that "maildomain setup" was run on, with the
+// ready marker and an empty list of outgoing addresses, but no mail domain.
+func NewRoot(t testing.TB) string {
+	t.Helper()
+	NeedRoot(t)
+	Need(t, "exim4")
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = root.Close() }()
+	if _, err := files.Setup(t.Context(), root, files.Debian); err != nil {
+		t.Fatal(err)
+	}
+	Put(t, dir, files.Debian.DomainIPs(), "# maildomain 1: a test\n")
+	Put(t, dir, files.Debian.Ready(), "# maildomain 1: a test\n")
+	return dir
+}
+
+// Put writes a file below root by hand, readable by Exim's group, and renames it
+// into place as the module does.
+func Put(t testing.TB, root, name, text string) {
+	t.Helper()
+	g, err := user.LookupGroup(files.Debian.EximGroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, err := os.CreateTemp(filepath.Join(root, files.Debian.Exim), "put")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = part.WriteString(text)
+	for _, step := range []func() error{
+		func() error { return err },
+		func() error { return part.Chown(0, gid) },
+		func() error { return part.Chmod(0o640) },
+		part.Close,
+		func() error { return os.Rename(part.Name(), filepath.Join(root, name)) },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// PutDomain writes the settings file of a mail domain by hand: a first line, then
+// the settings, each a line such as "defaction: ignore".
+func PutDomain(t testing.TB, root, domain string, settings ...string) {
+	t.Helper()
+	text := "# maildomain 1: a test\n"
+	for _, line := range settings {
+		text += line + "\n"
+	}
+	Put(t, root, filepath.Join(files.Debian.Domains(), domain), text)
+}
+
+// RemoveDomain removes the settings file of a mail domain.
+func RemoveDomain(t testing.TB, root, domain string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(root, files.Debian.Domains(), domain)); err != nil {
+		t.Fatal(err)
+	}
+}
