@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -118,19 +119,23 @@ func (w *World) Run() error {
 	w.core = exec.Command(w.Program("panelcore"), "serve", "--demo")
 	w.core.Env = append(os.Environ(), "DATA="+w.Data, "LISTEN=127.0.0.1:0", "DEMO_PASSWORD="+Password)
 	w.core.Stderr = log
-	// Where the test dies, the core is to die too, and its children with it.
-	w.core.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	w.core.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // the core dies with the test
 	said, err := w.core.StdoutPipe()
 	if err != nil {
 		return err
 	}
-	if err := w.core.Start(); err != nil {
-		return err
-	}
 	w.ended = make(chan struct{})
+	started := make(chan error, 1)
 	address := make(chan string, 1)
 	go func() {
 		defer close(w.ended)
+		// The death of a parent is, to Linux, the death of the thread that started the child.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := w.core.Start()
+		if started <- err; err != nil {
+			return
+		}
 		lines := bufio.NewScanner(said)
 		for lines.Scan() {
 			if u, ok := strings.CutPrefix(lines.Text(), "panel:"); ok {
@@ -139,14 +144,25 @@ func (w *World) Run() error {
 		}
 		_ = w.core.Wait() // how it ended is in its log
 	}()
+	if err := <-started; err != nil {
+		return err
+	}
 	select {
 	case w.URL = <-address:
-		return nil
 	case <-w.ended:
 		return fmt.Errorf("the core did not start:\n%s", w.Log("core"))
 	case <-time.After(startLimit):
 		return errors.Join(errors.New("the core did not say where it listens"), w.Stop())
 	}
+	// The first call waits until the module runs and all files are in place.
+	a, err := w.Call(context.Background(), "admin", "emaildomain")
+	if err == nil && a.Error != "" {
+		err = fmt.Errorf("the module does not answer: %s %s\n%s", a.Error, a.Msg, w.Log("maildomain"))
+	}
+	if err != nil {
+		return errors.Join(err, w.Stop())
+	}
+	return nil
 }
 
 // Stop ends the core and the module, in order.
