@@ -2,6 +2,8 @@ package rpc
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -104,5 +106,27 @@ func BenchmarkEcho(b *testing.B) {
 		if _, err := p.r.ReadSlice('\n'); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkThousandUsers is the greatest answer of core.users.
+func BenchmarkThousandUsers(b *testing.B) {
+	k := NewCore(0, nil)
+	users := make([]wire.User, wire.MaxUsers)
+	for i := range users {
+		users[i] = wire.User{Name: fmt.Sprintf("user%d", i), Level: "user", Parent: "reseller1", Active: true, UID: 1000 + i, GID: 1000, Home: "/home/user",
+			IPs: []string{"127.0.0.11", "127.0.0.12"}, Limits: wire.Limits{"emaildomains": 10, "emails": -1, "email_quota": 1000, "ssl": 1}, Lang: "en"}
+	}
+	answer, err := json.Marshal(users)
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := serve(b, asking(k)).core(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		p.send(invalidateUsers)
+		p.call(1, wire.Call{Func: "users"})
+		p.send(`{"jsonrpc":"2.0","id":%s,"result":%s}`, p.nextRequest("core.users").ID, answer)
+		p.wantResult(1, "1000")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
@@ -520,4 +521,27 @@ func TestNoCallIsLostWhileServersComeAndGo(t *testing.T) {
 		t.Errorf("only %d servers came and went", servers)
 	}
 	t.Logf("%d calls, %d servers, %d repeats", len(begun), servers, repeats)
+}
+
+// The contract promises that a shell and socat are a core.
+func TestSocatIsAUsableClient(t *testing.T) {
+	socat, err := exec.LookPath("socat")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("socat is not installed: apt-get install socat")
+		}
+		t.Skip("socat is not installed: apt-get install socat")
+	}
+	s := serve(t, Config{RegisterWait: time.Hour})
+	cmd := exec.Command(socat, "-t", "20", "-", "UNIX-CONNECT:"+s.ln.Addr().String())
+	cmd.Stdin = strings.NewReader(health + "\n" + `{"jsonrpc":"2.0","id":2,"method":"module.call","params":{"func":"emaildomain"}}` + "\n")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("socat: %v", err)
+	}
+	for _, want := range []string{`"method":"core.register"`, healthAnswer, `{"jsonrpc":"2.0","id":2,"result":{"kind":"ok"}}`} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("socat printed\n%s\nwithout %s", out, want)
+		}
+	}
 }

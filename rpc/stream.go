@@ -116,6 +116,9 @@ func (s *stream) complain(bad *badLine) {
 // readLine returns the next line, valid until the next call. Bytes before the
 // end of input count as a line without a line feed.
 func (s *stream) readLine() ([]byte, error) {
+	if cap(s.long) > 4*lineBuffer {
+		s.long = nil
+	}
 	if s.r.Buffered() == 0 {
 		s.between.Store(true)
 		_, err := s.r.Peek(1)
@@ -131,9 +134,6 @@ func (s *stream) readLine() ([]byte, error) {
 	line, err := s.r.ReadSlice('\n')
 	if err == nil {
 		return line, nil
-	}
-	if cap(s.long) > 4*lineBuffer {
-		s.long = nil
 	}
 	s.long = append(s.long[:0], line...)
 	for errors.Is(err, bufio.ErrBufferFull) {
