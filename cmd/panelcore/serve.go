@@ -38,7 +38,7 @@ type serveCmd struct {
 func (s *serveCmd) Run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	zerolog.TimeFieldFormat = zerolog.TimeFormatUnixMs
+	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
 	log := zerolog.New(os.Stderr).With().Timestamp().Logger()
 	c, err := core.Open(ctx, core.Options{
 		Data: s.Data, Demo: s.Demo, DemoPassword: s.DemoPassword, Version: version, Log: log,

@@ -222,7 +222,10 @@ func (e *endpoint) access(q *query, n *tree.Node, by core.Caller, took time.Dura
 	if x := n.Child("error"); x != nil {
 		ev = ev.Str("error", x.Attr("type")+"("+x.Attr("object")+")")
 	}
-	ev.Dur("ms", took).Str("request_id", q.id).Msg("call")
+	if q.id != "" {
+		ev = ev.Str("request_id", q.id)
+	}
+	ev.Dur("ms", took).Msg("call")
 }
 
 // result says in one word what an answer is.

@@ -18,7 +18,7 @@ type Function struct {
 	Kind  string // list, form, group, action, report
 	Level string // the lowest level that may call it
 
-	Columns  []string              // of a list or the fields of a form, in the order of the metadata
+	Columns  []string              // of a list, its key first, or the fields of a form, in the order of the metadata
 	Secret   map[string]bool       // parameters that are never echoed or logged
 	Metadata *tree.Node            // how pages show it; nil when the module says nothing
 	Messages map[string]*tree.Node // its texts, by language
@@ -85,6 +85,9 @@ func newFunction(w wire.Function, owner *module, root *tree.Node) *Function {
 		switch {
 		case n.Name == "metadata" && n.Attr("name") == w.Name:
 			f.Metadata = n
+			if key := n.Attr("key"); key != "" {
+				f.Columns = []string{key} // rows begin with what names them
+			}
 			f.describe(n)
 		case n.Name == "lang":
 			for _, m := range n.Children {
