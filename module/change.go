@@ -49,11 +49,7 @@ func (m *Module) change(ctx context.Context, by Actor, function string, n mail.N
 		if err != nil {
 			return err
 		}
-		for _, f := range staged.Findings {
-			m.log.Warn().Str("file", f.Path).Str("drift", string(f.Drift)).Str("request_id", by.RequestID).
-				Msg("a file was not as we left it; it is written anew")
-		}
-		tx.OnCommit(func() { published = m.publish(staged) })
+		tx.OnCommit(func() { published = m.publish(staged, by.RequestID) })
 		tx.OnUndo(func() {
 			if err := staged.Drop(); err != nil {
 				m.log.Error().Err(err).Str("request_id", by.RequestID).Msg("a change that did not happen left a file in the stage")
@@ -69,8 +65,12 @@ func (m *Module) change(ctx context.Context, by Actor, function string, n mail.N
 
 // publish puts committed files in place. What fails is tried again by reconcile;
 // the caller is told that it is not in effect yet.
-func (m *Module) publish(s *files.Staged) error {
+func (m *Module) publish(s *files.Staged, requestID string) error {
 	err := s.Publish()
+	for _, f := range s.Findings {
+		m.log.Warn().Str("file", f.Path).Str("drift", string(f.Drift)).Str("request_id", requestID).
+			Msg("a file was not as we left it; it was written anew")
+	}
 	if err == nil {
 		return nil
 	}

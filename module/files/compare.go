@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 )
 
@@ -16,7 +15,7 @@ type Drift string
 // The ways to differ.
 const (
 	FileMissing Drift = "missing"
-	FileEdited  Drift = "edited"  // ours, with other bytes in it
+	FileEdited  Drift = "edited"  // ours with other bytes in it, or a link in its place
 	FileOwner   Drift = "owner"   // the right bytes, with a wrong owner, group or mode
 	FileStale   Drift = "stale"   // ours, of a domain that there is not
 	FileForeign Drift = "foreign" // written by somebody else; left alone
@@ -30,44 +29,27 @@ type Finding struct {
 
 // Compare holds the standing file against want; false where it is as it is to be.
 func (t *Tree) Compare(want File) (Finding, bool, error) {
-	have, found, err := t.read(want.Path)
+	stands, have, info, err := t.look(want.Path)
 	f := Finding{Path: want.Path}
 	switch {
 	case err != nil:
 		return f, false, fmt.Errorf("compare %s: %w", want.Path, err)
-	case !found && want.Body == nil:
+	case stands == nothing && want.Body == nil:
 		return f, false, nil
-	case !found:
+	case stands == nothing:
 		f.Drift = FileMissing
-	case !bytes.HasPrefix(have, []byte(mark)):
+	case stands == foreign, stands == link && want.Body == nil:
 		f.Drift = FileForeign
 	case want.Body == nil:
 		f.Drift = FileStale
-	case !bytes.Equal(have, want.Body):
+	case stands == link, !bytes.Equal(have, want.Body):
 		f.Drift = FileEdited
-	default:
-		ok, err := t.owned(want)
-		if err != nil {
-			return f, false, fmt.Errorf("compare %s: %w", want.Path, err)
-		}
+	case info.Mode() != want.Mode, t.own[want.Group].set && !t.own[want.Group].has(info):
 		f.Drift = FileOwner
-		return f, !ok, nil
+	default:
+		return f, false, nil
 	}
 	return f, true, nil
-}
-
-// owned says that the file itself, not what a link leads to, has the owner and
-// mode that f is to have.
-func (t *Tree) owned(f File) (bool, error) {
-	i, err := t.root.Lstat(f.Path)
-	if err != nil {
-		return false, err
-	}
-	if i.Mode() != f.Mode { // a link, or other permissions
-		return false, nil
-	}
-	own := t.own[f.Group]
-	return !own.set || own.has(i), nil
 }
 
 // Put writes a file in its place at once, or removes it. It is for reconcile
@@ -77,10 +59,7 @@ func (t *Tree) Put(f File) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Publish(); err != nil {
-		return explain(errors.Join(err, s.Drop()))
-	}
-	return nil
+	return explain(s.Publish())
 }
 
 // DomainNames calls each with the name of everything in the directory of settings
@@ -112,24 +91,28 @@ func (t *Tree) SettingsPath(name string) string { return path.Join(t.layout.Doma
 
 // Ready says whether Exim takes mail: the marker stands.
 func (t *Tree) Ready() (bool, error) {
-	_, err := t.root.Stat(t.layout.Ready())
+	i, err := t.root.Lstat(t.layout.Ready())
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil && i.Mode().IsRegular(), err
 }
 
 // SetReady puts the marker, or takes it away: without it Exim tells every client
 // to try again later.
 func (t *Tree) SetReady(ready bool) error {
-	if is, err := t.Ready(); err != nil || is == ready {
-		return err
-	}
 	if !ready {
-		if err := t.root.Remove(t.layout.Ready()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		_, err := t.root.Lstat(t.layout.Ready()) // a link, too, may be a marker to Exim
+		if err == nil {
+			err = t.root.Remove(t.layout.Ready())
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return explain(fmt.Errorf("take the ready marker away: %w", err))
 		}
 		return nil
+	}
+	if is, err := t.Ready(); err != nil || is {
+		return err
 	}
 	return t.Put(File{Path: t.layout.Ready(), Body: []byte(header), Mode: 0o640, Group: t.layout.EximGroup})
 }

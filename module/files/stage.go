@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path"
 )
 
@@ -24,12 +22,13 @@ var errForeign = errors.New("a file that the module did not write stands there")
 type Staged struct {
 	tree     *Tree
 	files    []stagedFile
-	Findings []Finding // what others had done to the files that are to be replaced
+	Findings []Finding // what others had done to the files that Publish replaced
 }
 
 type stagedFile struct {
 	path string
 	from string // below the stage; empty: path is to be removed
+	was  []byte // as in Change
 }
 
 // Stage writes the files of a plan beside their places. Where it returns an
@@ -45,36 +44,31 @@ func (t *Tree) Stage(plan []Change) (*Staged, error) {
 }
 
 func (s *Staged) add(c Change) error {
-	have, found, err := s.tree.read(c.Path)
+	stands, _, _, err := s.tree.look(c.Path)
 	if err != nil {
 		return err
 	}
-	switch {
-	case found && !bytes.HasPrefix(have, []byte(mark)):
+	if stands == foreign {
 		return errForeign
-	case c.Was != nil && !found:
-		s.Findings = append(s.Findings, Finding{c.Path, FileMissing})
-	case c.Was != nil && !bytes.Equal(have, c.Was):
-		s.Findings = append(s.Findings, Finding{c.Path, FileEdited})
 	}
-	f := stagedFile{path: c.Path}
-	if c.Body != nil {
-		f.from = path.Join(s.tree.stageDir(), fmt.Sprintf("%d.%d", os.Getpid(), s.tree.staged.Add(1)))
-		s.files = append(s.files, f) // also half written: Drop removes it
-		if err := s.tree.create(f.from, c.File); err != nil {
-			return err
-		}
-	} else {
+	f := stagedFile{path: c.Path, was: c.Was}
+	if c.Body == nil {
 		s.files = append(s.files, f)
+		return s.tree.writable(path.Dir(c.Path))
 	}
-	return s.tree.writable(path.Dir(c.Path))
+	f.from = path.Join(s.tree.stageDir(), fmt.Sprintf("%s.%d", s.tree.run, s.tree.staged.Add(1)))
+	s.files = append(s.files, f) // also half written: Drop removes it
+	if err := s.tree.create(f.from, c.File); err != nil {
+		return err
+	}
+	return errors.Join(s.tree.writable(path.Dir(c.Path)), s.tree.sameMount(path.Dir(c.Path)))
 }
 
-// Publish puts the staged files in their places, in the order of the plan. An
-// error leaves the rest to reconcile.
+// Publish puts the staged files in their places, in the order of the plan. Where
+// one fails, the rest is left to reconcile: a gate is not opened before its data.
 func (s *Staged) Publish() error {
-	var failed error
 	for _, f := range s.files {
+		s.find(f)
 		var err error
 		if f.from != "" {
 			err = s.tree.root.Rename(f.from, f.path)
@@ -82,10 +76,25 @@ func (s *Staged) Publish() error {
 			err = nil
 		}
 		if err != nil {
-			failed = errors.Join(failed, fmt.Errorf("publish %s: %w", f.path, err))
+			return errors.Join(fmt.Errorf("publish %s: %w", f.path, err), s.Drop())
 		}
 	}
-	return failed
+	return nil
+}
+
+// find notes what others did to a file that is about to be replaced. Only now is
+// what an earlier change of the same commit made of it in place.
+func (s *Staged) find(f stagedFile) {
+	if f.was == nil {
+		return
+	}
+	switch stands, have, _, err := s.tree.look(f.path); {
+	case err != nil: // publishing will say so
+	case stands == nothing:
+		s.Findings = append(s.Findings, Finding{f.path, FileMissing})
+	case stands != ours || !bytes.Equal(have, f.was):
+		s.Findings = append(s.Findings, Finding{f.path, FileEdited})
+	}
 }
 
 // Drop removes the staged files.
@@ -123,29 +132,4 @@ func (t *Tree) EmptyStage() error {
 		}
 	}
 	return nil
-}
-
-// largest is the most that is read of a standing file; ours are far below it but
-// for domainips, which at a million domains is some 40 MB.
-const largest = 256 << 20
-
-// read is a standing file whole; false where there is none.
-func (t *Tree) read(p string) ([]byte, bool, error) {
-	f, err := t.root.Open(p)
-	if errors.Is(err, fs.ErrNotExist) {
-		// A missing directory is another matter than a missing file.
-		_, err := t.root.Stat(path.Dir(p))
-		return nil, false, err
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	defer f.Close()
-	if i, err := f.Stat(); err != nil {
-		return nil, false, err
-	} else if !i.Mode().IsRegular() {
-		return nil, true, nil // a directory, a device: foreign
-	}
-	b, err := io.ReadAll(io.LimitReader(f, largest))
-	return b, true, err
 }

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,7 +21,8 @@ type Tree struct {
 	root   *os.Root
 	layout Layout
 	own    map[string]owner // by group
-	staged atomic.Uint64    // numbers the staged files of this process
+	run    string           // names the staged files of this process, in no other's way
+	staged atomic.Uint64    // numbers them
 }
 
 // OpenTree opens the tree below the directory root. Ownership of files is set
@@ -30,7 +32,7 @@ func OpenTree(root string, l Layout) (*Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open root: %w", err)
 	}
-	return &Tree{root: r, layout: l, own: owners(l)}, nil
+	return &Tree{root: r, layout: l, own: owners(l), run: rand.Text()}, nil
 }
 
 // Layout is what the tree was opened with.
@@ -41,8 +43,16 @@ func (t *Tree) Close() error { return t.root.Close() }
 
 // MakeDirectories makes the directories that are missing, and puts their owners
 // and modes right. It returns what it did, one sentence for each.
+//
+// A missing directory of settings makes Exim defer, an empty one makes it refuse:
+// before it is made, the ready marker goes, for SetReady to put back.
 func (t *Tree) MakeDirectories() ([]string, error) {
 	var did []string
+	if _, err := t.root.Lstat(t.layout.Domains()); errors.Is(err, fs.ErrNotExist) {
+		if err := t.SetReady(false); err != nil {
+			return nil, err
+		}
+	}
 	for _, d := range directories(t.layout) {
 		done, err := ensureDir(t.root, d, t.own[d.group])
 		if err != nil {
@@ -80,30 +90,33 @@ func (t *Tree) create(name string, f File) (err error) {
 	return err
 }
 
-// writable finds out beforehand whether a rename from the stage into dir can work.
+// writable finds out beforehand whether entries of dir can be made and removed.
 func (t *Tree) writable(dir string) error {
-	to, err := t.root.Open(dir)
+	d, err := t.root.Open(dir)
 	if err != nil {
 		return err
 	}
-	defer to.Close()
-	from, err := t.root.Open(t.stageDir())
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	if err := unix.Faccessat(int(to.Fd()), ".", unix.W_OK, 0); err != nil {
+	defer d.Close()
+	if err := unix.Faccessat(int(d.Fd()), ".", unix.W_OK, 0); err != nil {
 		return &fs.PathError{Op: "write in", Path: dir, Err: err}
 	}
-	a, err := mount(to)
-	if err != nil {
-		return err
+	return nil
+}
+
+// sameMount finds out beforehand whether a rename from the stage into dir can work.
+func (t *Tree) sameMount(dir string) error {
+	var at [2]uint64
+	for i, p := range []string{t.stageDir(), dir} {
+		d, err := t.root.Open(p)
+		if err != nil {
+			return err
+		}
+		at[i], err = mount(d)
+		if err := errors.Join(err, d.Close()); err != nil {
+			return err
+		}
 	}
-	b, err := mount(from)
-	if err != nil {
-		return err
-	}
-	if a != b {
+	if at[0] != at[1] {
 		return &fs.PathError{Op: "rename into", Path: dir, Err: syscall.EXDEV}
 	}
 	return nil
