@@ -55,22 +55,11 @@ func (x *Exim) Queue(ctx context.Context) ([]Queued, error) {
 }
 
 // RunQueue tries every queued letter now, also those whose time has not come,
-// and returns when all were tried. It first waits until no letter is being
-// handled, for Exim would pass that one over.
+// and returns when all were tried. It rests first, for Exim passes over a letter
+// that is being handled.
 func (x *Exim) RunQueue(ctx context.Context) error {
-	for {
-		busy, err := x.handling()
-		if err != nil {
-			return fmt.Errorf("run the queue: %w", err)
-		}
-		if !busy {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait until the queue is at rest: %w", ctx.Err())
-		case <-time.After(glance):
-		}
+	if err := x.Rest(ctx); err != nil {
+		return fmt.Errorf("run the queue: %w", err)
 	}
 	status, out, err := x.Run(ctx, "-qff")
 	if err == nil && status != 0 {
@@ -80,6 +69,21 @@ func (x *Exim) RunQueue(ctx context.Context) error {
 		return fmt.Errorf("run the queue: %w", err)
 	}
 	return nil
+}
+
+// Rest returns when no letter is being handled.
+func (x *Exim) Rest(ctx context.Context) error {
+	for {
+		busy, err := x.handling()
+		if err != nil || !busy {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait until the queue is at rest: %w", ctx.Err())
+		case <-time.After(glance):
+		}
+	}
 }
 
 // handling says whether some process of Exim's is at work on a letter: it then
