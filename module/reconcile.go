@@ -39,18 +39,23 @@ const together = 64
 // may run beside other processes and at any time. While more domains are missing
 // than it can publish at once, Exim is told to defer all mail, for it would refuse
 // the missing ones for good.
-func (m *Module) Reconcile(ctx context.Context) ([]Repair, error) {
+func (m *Module) Reconcile(ctx context.Context) (repairs []Repair, err error) {
 	m.unpublished.Store(false) // a change that fails to publish from here on sets it again
+	defer func() {
+		if err != nil {
+			m.unpublished.Store(true)
+		}
+	}()
 	made, err := m.tree.MakeDirectories()
 	if err != nil {
-		return nil, errors.Join(err, m.refuseNothing())
+		return nil, errors.Join(err, m.refuseNothing(ctx))
 	}
 	for _, what := range made {
 		m.log.Warn().Str("done", what).Msg("a directory was not as it is to be")
 	}
 	differ, err := m.compare(ctx)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("compare files with the database: %w", err), m.refuseNothing())
+		return nil, errors.Join(fmt.Errorf("compare files with the database: %w", err), m.refuseNothing(ctx))
 	}
 	if err := m.mayRemove(ctx, differ); err != nil {
 		return nil, err
@@ -66,13 +71,12 @@ func (m *Module) Reconcile(ctx context.Context) ([]Repair, error) {
 			return nil, err
 		}
 	}
-	var repairs []Repair
 	lost, wrong := 0, int64(0)
 	for part := range slices.Chunk(differ, atATime) {
 		done, err := m.repair(ctx, part)
 		repairs = append(repairs, done...)
 		if err != nil {
-			return repairs, errors.Join(err, m.refuseNothing())
+			return repairs, errors.Join(err, m.refuseNothing(ctx))
 		}
 	}
 	for _, r := range repairs {
@@ -110,8 +114,11 @@ func (m *Module) mayRemove(ctx context.Context, differ []difference) error {
 }
 
 // refuseNothing has Exim defer all mail: what cannot be compared may be missing.
-func (m *Module) refuseNothing() error {
-	m.unpublished.Store(true)
+// That we were told to stop is no such reason.
+func (m *Module) refuseNothing(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return nil
+	}
 	return m.tree.SetReady(false)
 }
 
@@ -224,7 +231,7 @@ func (m *Module) wanted(ctx context.Context, tx *store.Tx, d difference) (files.
 }
 
 // Start makes ready to serve: what an earlier process left half done is removed,
-// and after an unclean stop every file is compared.
+// and after an unclean stop, or while Exim defers all mail, every file is compared.
 func (m *Module) Start(ctx context.Context) ([]Repair, error) {
 	if err := m.tree.EmptyStage(); err != nil {
 		return nil, err
@@ -234,8 +241,11 @@ func (m *Module) Start(ctx context.Context) ([]Repair, error) {
 		s, err = tx.State(ctx)
 		return err
 	})
-	if err != nil || s.Clean {
+	if err != nil {
 		return nil, err
+	}
+	if ready, err := m.tree.Ready(); err == nil && ready && s.Clean {
+		return nil, nil
 	}
 	return m.Reconcile(ctx)
 }
