@@ -100,6 +100,9 @@ func (m *Module) EditDomain(ctx context.Context, by Actor, elid string, e mail.D
 		if err := e.Apply(&after, facts); err != nil {
 			return nil, err
 		}
+		if owner != was && after.Secure && !facts.Owner.MaySSL() {
+			return nil, &mail.Error{Kind: mail.Limit, Field: "ssl", Text: "limit_ssl"}
+		}
 		if after.Redirval != before.Redirval {
 			if err := circle(ctx, tx, after); err != nil {
 				return nil, err
@@ -113,9 +116,6 @@ func (m *Module) EditDomain(ctx context.Context, by Actor, elid string, e mail.D
 func moveTo(ctx context.Context, tx *store.Tx, d *mail.Domain, to mail.User, by Actor) error {
 	if err := room(ctx, tx, to); err != nil {
 		return err
-	}
-	if d.Secure && !to.MaySSL() {
-		return &mail.Error{Kind: mail.Limit, Field: "ssl", Text: "limit_ssl"}
 	}
 	if d.IP.IsValid() && !to.HasIP(d.IP) {
 		d.UseAnyIP()

@@ -36,7 +36,7 @@ func (m *Module) OpenDomain(ctx context.Context, by Actor, elid string, e mail.D
 		return f, err
 	}
 	owner := f.Domain.Owner
-	if e.Owner != nil && scope.Has(*e.Owner) {
+	if e.Owner != nil && *e.Owner != "" && scope.Has(*e.Owner) {
 		owner = *e.Owner
 	}
 	u, found, err := m.panel.User(ctx, owner)

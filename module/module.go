@@ -148,7 +148,7 @@ func (m *Module) Health(ctx context.Context) (Health, error) {
 	}
 	h := Health{OK: true, Domains: s.Domains, Revision: s.Revision, Applied: s.Revision, Drift: m.drift.Load()}
 	if m.unpublished.Load() {
-		h.OK, h.Applied = false, s.Revision-1
+		h.OK, h.Applied = false, max(0, s.Revision-1)
 	}
 	ready, err := m.tree.Ready()
 	h.OK = h.OK && h.Drift == 0 && ready && err == nil
