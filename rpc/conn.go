@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -236,4 +237,6 @@ func (c *conn) answer(req *request, result any, w *jsonrpc2.Error) {
 // debugLog is where jsonrpc2 tells of what the peer did wrong.
 type debugLog struct{ zerolog.Logger }
 
-func (l debugLog) Printf(format string, v ...any) { l.Debug().Msgf(format, v...) }
+func (l debugLog) Printf(format string, v ...any) {
+	l.Debug().Msg(strings.TrimSpace(fmt.Sprintf(format, v...)))
+}

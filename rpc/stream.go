@@ -74,6 +74,9 @@ func (s *stream) ReadObject(v any) error {
 		s.log.Warn().Err(err).Msg("connection ended")
 	}
 	s.ended(err)
+	if errors.Is(err, net.ErrClosed) {
+		return io.EOF // we closed it ourselves: nothing for jsonrpc2 to log
+	}
 	return err
 }
 
