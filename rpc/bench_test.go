@@ -29,7 +29,8 @@ func BenchmarkEmptyCall(b *testing.B) {
 	}
 }
 
-// BenchmarkParallelCalls has 64 of them under way on one connection.
+// BenchmarkParallelCalls sends without waiting for answers; what is over the limit
+// of a connection is answered busy.
 func BenchmarkParallelCalls(b *testing.B) {
 	s := serve(b, Config{})
 	p := s.core(b)
