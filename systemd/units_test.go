@@ -27,7 +27,7 @@ var execStart = regexp.MustCompile(`(?m)^ExecStart=(\S+)(.*)$`)
 func units(t *testing.T) (dir string, names []string) {
 	t.Helper()
 	dir = t.TempDir()
-	for _, pattern := range []string{"*.service", "*.socket"} {
+	for _, pattern := range []string{"*.service", "*.socket", "*.timer"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("no %s here: %v", pattern, err)
