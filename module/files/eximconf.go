@@ -6,7 +6,6 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
-	"path"
 	"regexp"
 	"text/template"
 )
@@ -21,7 +20,7 @@ var eximConf = template.Must(template.New("exim.conf").Delims("[[", "]]").Parse(
 // SHA-256 of everything below it, by which CheckEximConf knows it again.
 func EximConf(l Layout) []byte {
 	var rest bytes.Buffer
-	err := eximConf.Execute(&rest, struct{ Conf, Program, Group string }{"/" + l.Exim, path.Base(l.EximProgram), l.EximGroup})
+	err := eximConf.Execute(&rest, struct{ Conf, Program string }{"/" + l.Exim, l.EximProgram})
 	if err != nil {
 		panic(err) // the template is ours and constant
 	}

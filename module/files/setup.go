@@ -27,6 +27,9 @@ type Report struct {
 func Setup(ctx context.Context, root *os.Root, l Layout) (Report, error) {
 	var r Report
 	own := owners(l)
+	if err := closeGate(root, l); err != nil {
+		return r, err
+	}
 	for _, d := range directories(l) {
 		if err := ctx.Err(); err != nil {
 			return r, err
@@ -46,6 +49,19 @@ func Setup(ctx context.Context, root *os.Root, l Layout) (Report, error) {
 		return r, fmt.Errorf("set up %s: %w", l.EximConf, err)
 	}
 	return r, nil
+}
+
+// closeGate takes the ready marker away where the directory of settings is
+// missing. Exim defers without that directory, and refuses every mail domain
+// once it is there and empty; reconcile fills it and puts the marker back.
+func closeGate(root *os.Root, l Layout) error {
+	if _, err := root.Lstat(l.Domains()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := root.Remove(l.Ready()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("take the ready marker away: %w", err)
+	}
+	return nil
 }
 
 // A directory of the layout. The distribution's own ones are made where they

@@ -2,6 +2,7 @@ package files
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -227,6 +228,26 @@ func TestSetupPutsOwnerAndModeRight(t *testing.T) {
 		if info, err := root.Stat(p); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v, %v; want %v", p, info.Mode(), err, want)
 		}
+	}
+}
+
+// An empty directory would make Exim refuse every mail domain for good.
+func TestSetupClosesTheGateWhereSettingsAreGone(t *testing.T) {
+	root, _ := openRoot(t)
+	setUp(t, root, Debian)
+	if err := root.WriteFile(Debian.Ready(), nil, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	setUp(t, root, Debian)
+	if _, err := root.Stat(Debian.Ready()); err != nil {
+		t.Errorf("all in place, and the marker is gone: %v", err)
+	}
+	if err := root.Remove(Debian.Domains()); err != nil {
+		t.Fatal(err)
+	}
+	setUp(t, root, Debian)
+	if _, err := root.Stat(Debian.Ready()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the marker stands beside an empty directory: %v", err)
 	}
 }
 

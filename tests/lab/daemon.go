@@ -40,7 +40,7 @@ func (x *Exim) Serve(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.daemon != nil {
-		return errors.New("Exim is running already")
+		return errors.New("the daemon is running already")
 	}
 	for try := 1; ; try++ {
 		err := x.serve(ctx)

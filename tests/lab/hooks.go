@@ -50,10 +50,8 @@ func (x *Exim) writeHooks(dir string) error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("copy hook: %w", err)
 		}
+		// Also where it is empty: an earlier run may have left another there.
 		text := before[name] + string(theirs) + after[name]
-		if text == "" {
-			continue
-		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return fmt.Errorf("write hook: %w", err)
 		}

@@ -1,0 +1,71 @@
+#!/bin/sh
+# Installs the Debian packages that `make mail` or `make test` need, those that
+# are missing and no more, and starts no service. An ordinary user is told what is
+# missing, and the caller goes on with what is there.
+#
+#	tests/setup.sh mail|test
+set -eu
+PATH=$PATH:/usr/sbin:/sbin # Exim is there, and an ordinary user's PATH may lack it
+
+case ${1-} in
+mail) needs='exim4:exim4-daemon-heavy swaks:swaks' ;;
+test) needs='exim4:exim4-daemon-heavy swaks:swaks strace:strace socat:socat
+	systemd-analyze:systemd systemd-socket-activate:systemd systemd-sysusers:systemd
+	unshare:util-linux mount:mount gcc:gcc /usr/include/stdio.h:libc6-dev' ;;
+*)
+	echo "usage: $0 mail|test" >&2
+	exit 2
+	;;
+esac
+
+# Each need is a program, or a file, and the package that brings it.
+missing=
+for need in $needs; do
+	what=${need%:*} package=${need#*:}
+	if command -v "$what" >/dev/null 2>&1 || [ -e "$what" ]; then
+		continue
+	fi
+	case " $missing " in
+	*" $package "*) ;;
+	*) missing="$missing $package" ;;
+	esac
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+	for package in $missing; do
+		echo "missing: the Debian package $package; root installs it with apt-get install $package"
+	done
+	exit 0
+fi
+
+# Debian asks this program before it starts a service that it has installed. An
+# administrator's own one is left alone. (The variable is for the test.)
+policy=${POLICY_RC_D-/usr/sbin/policy-rc.d}
+if [ ! -e "$policy" ]; then
+	trap 'rm -f "$policy"' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+fi
+
+install() {
+	# --no-remove: another mail server that stands here must not go for a test.
+	# shellcheck disable=SC2086 # a list of words
+	DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 \
+		install --no-install-recommends --no-remove $missing </dev/null
+}
+
+echo "installing:$missing"
+log=$(mktemp)
+if ! install >"$log" 2>&1; then
+	# The lists of packages may be missing or old.
+	if ! { apt-get -qq -o DPkg::Lock::Timeout=300 update && install; } >>"$log" 2>&1; then
+		cat "$log" >&2
+		rm -f "$log"
+		echo "could not install:$missing" >&2
+		exit 1
+	fi
+fi
+rm -f "$log"
