@@ -21,6 +21,7 @@ import (
 // A DB is an open database. Any number of goroutines may use it.
 type DB struct {
 	writePool, readPool *sql.DB
+	sessions            []*session // on either
 
 	now      func() time.Time
 	requests chan *request // to the writer
@@ -60,7 +61,7 @@ func Open(ctx context.Context, path string, now func() time.Time) (_ *DB, err er
 	if err := migrate(ctx, db.writePool); err != nil {
 		return nil, err
 	}
-	w, err := newSession(ctx, db.writePool)
+	w, err := db.newSession(ctx, db.writePool)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +70,7 @@ func Open(ctx context.Context, path string, now func() time.Time) (_ *DB, err er
 		return nil, err
 	}
 	for range readersAtOnce {
-		r, err := newSession(ctx, db.readPool)
+		r, err := db.newSession(ctx, db.readPool)
 		if err != nil {
 			return nil, err
 		}
@@ -83,13 +84,16 @@ func dsn(path string, params ...string) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + strings.Join(params, "&")
 }
 
-// Close waits for the change that is under way and closes the database. No other
-// call may be made after it.
+// Close waits for the change and the reads that are under way and closes the
+// database. Calls that come later get ErrClosed.
 func (db *DB) Close() error {
 	var err error
 	db.closed.Do(func() {
 		close(db.closing)
 		db.writer.Wait()
+		for range readersAtOnce {
+			<-db.readers
+		}
 		err = db.closePools()
 	})
 	return err
@@ -99,6 +103,9 @@ func (db *DB) Close() error {
 // log into the database, and a reader could not.
 func (db *DB) closePools() error {
 	var err error
+	for _, s := range db.sessions {
+		err = errors.Join(err, s.close())
+	}
 	for _, p := range []*sql.DB{db.readPool, db.writePool} {
 		if p != nil {
 			err = errors.Join(err, p.Close())
@@ -114,12 +121,14 @@ type session struct {
 	prepared map[string]*sql.Stmt
 }
 
-func newSession(ctx context.Context, pool *sql.DB) (*session, error) {
+func (db *DB) newSession(ctx context.Context, pool *sql.DB) (*session, error) {
 	c, err := pool.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &session{conn: c, prepared: map[string]*sql.Stmt{}}, nil
+	s := &session{conn: c, prepared: map[string]*sql.Stmt{}}
+	db.sessions = append(db.sessions, s)
+	return s, nil
 }
 
 // mostPrepared bounds the memory of prepared statements: filters and sort orders
@@ -132,12 +141,9 @@ func (s *session) statement(ctx context.Context, text string) (*sql.Stmt, error)
 		return p, nil
 	}
 	if len(s.prepared) >= mostPrepared {
-		for t, p := range s.prepared {
-			if err := p.Close(); err != nil {
-				return nil, fmt.Errorf("close %q: %w", t, err)
-			}
+		if err := s.forget(); err != nil {
+			return nil, err
 		}
-		clear(s.prepared)
 	}
 	p, err := s.conn.PrepareContext(ctx, text)
 	if err != nil {
@@ -145,6 +151,24 @@ func (s *session) statement(ctx context.Context, text string) (*sql.Stmt, error)
 	}
 	s.prepared[text] = p
 	return p, nil
+}
+
+// forget closes the prepared statements.
+func (s *session) forget() error {
+	var err error
+	for t, p := range s.prepared {
+		if e := p.Close(); e != nil {
+			err = errors.Join(err, fmt.Errorf("close %q: %w", t, e))
+		}
+	}
+	clear(s.prepared)
+	return err
+}
+
+// close gives the connection back to its pool, which closes it. SQLite keeps a
+// connection, and the log, as long as statements of it are open.
+func (s *session) close() error {
+	return errors.Join(s.forget(), s.conn.Close())
 }
 
 func (s *session) exec(ctx context.Context, text string, args ...any) (int64, error) {

@@ -40,6 +40,8 @@ func (db *DB) View(ctx context.Context, f func(context.Context, *Tx) error) (err
 	case s = <-db.readers:
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-db.closing:
+		return ErrClosed
 	}
 	defer func() { db.readers <- s }()
 	// A context that can end costs a goroutine a statement.

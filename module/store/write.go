@@ -16,7 +16,7 @@ import (
 // first of them waits for the others.
 const maxBatch = 64
 
-// ErrClosed is the error of a change that came after Close.
+// ErrClosed is the error of a change or a read that came after Close.
 var ErrClosed = errors.New("the database is closed")
 
 // A request is a change on its way to the writer.
