@@ -31,6 +31,38 @@ func conf(t *testing.T, macro string) string {
 	return m[1]
 }
 
+// Exim reads RHEL's too, and without any hook the macros have the values that the
+// head of the file promises.
+func TestDefaultsWithoutHooks(t *testing.T) {
+	x := lab.Prepare(t, lab.NewRoot(t), lab.Options{})
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // Exim reads it as its own user
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "exim.conf")
+	if err := os.WriteFile(name, files.EximConf(files.RHEL), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"daemon_smtp_ports = 25", "message_size_limit = 50M", "recipients_max = 150", "smtp_accept_max = 150",
+		"smtp_accept_max_per_host = ${if match_ip{$sender_host_address}{+relay_from}{0}{20}}",
+		"tls_certificate = ", "never_users = root", "smtp_enforce_sync", "smtputf8_advertise_hosts = ",
+		"pipelining_connect_advertise_hosts = ", "keep_environment = ", "tls_advertise_hosts = *",
+	} {
+		option, _, _ := strings.Cut(want, " =")
+		status, out, err := x.Run(limited(t), "-C", name, "-bP", option)
+		if err != nil || status != 0 || !strings.HasPrefix(out, strings.TrimSuffix(want, " ")) {
+			t.Errorf("%s: %d, %v, %s", want, status, err, out)
+		}
+	}
+	for _, want := range []string{"domainlist mail_domains = dsearch,filter=file;/etc/exim/domains", "hostlist relay_from = <; 127.0.0.1 ; ::1", "domainlist own_names = @"} {
+		_, out, err := x.Run(limited(t), "-C", name, "-bP", "+"+strings.Fields(want)[1])
+		if err != nil || strings.TrimSpace(out) != want {
+			t.Errorf("%s: %v, %s", want, err, out)
+		}
+	}
+}
+
 // Each hook that the head of the configuration promises.
 func TestEveryHookWorks(t *testing.T) {
 	root := lab.NewRoot(t)

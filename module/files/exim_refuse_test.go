@@ -274,7 +274,7 @@ func TestWhoSpeaksBeforeHisTurnIsCutOff(t *testing.T) {
 func TestLettersThatCouldNotBeSentOnAreRefused(t *testing.T) {
 	root := lab.NewRoot(t)
 	lab.PutDomain(t, root, "ign.example", action("ignore")...)
-	lab.Put(t, root, "etc/exim4/maildomain.d/macros.conf", "MD_MESSAGE_SIZE = 400K\nMD_RECIPIENTS = 3\n")
+	lab.Put(t, root, "etc/exim4/maildomain.d/macros.conf", "MD_MESSAGE_SIZE = 3M\nMD_RECIPIENTS = 3\n")
 	x := lab.Start(t, root, lab.Options{})
 	for name, c := range map[string]struct {
 		text string
@@ -282,9 +282,9 @@ func TestLettersThatCouldNotBeSentOnAreRefused(t *testing.T) {
 	}{
 		"long line":     {"Subject: x\n\n" + strings.Repeat("a", 999) + "\n", ".: 554 5.6.0 a line is longer than 998 octets"},
 		"longest line":  {"Subject: x\n\n" + strings.Repeat("a", 998) + "\n", ".: 250 "},
-		"too large":     {"Subject: x\n\n" + strings.Repeat(strings.Repeat("a", 99)+"\n", 4200), ".: 552 "},
-		"large header":  {strings.Repeat("X-A: "+strings.Repeat("a", 90)+"\n", 2900) + "\nx\n", ".: 552 "},
-		"one long head": {"X-A: " + strings.Repeat(strings.Repeat("a", 90)+"\n ", 800) + "\n\nx\n", ".: 552 "},
+		"too large":     {"Subject: x\n\n" + strings.Repeat(strings.Repeat("a", 99)+"\n", 32000), ".: 552 "},
+		"large header":  {strings.Repeat("X-A: "+strings.Repeat("a", 90)+"\n", 12000) + "\nx\n", ".: 552 "},
+		"one long head": {"X-A: " + strings.Repeat(strings.Repeat("a", 90)+"\n ", 3000) + "\n\nx\n", ".: 552 "},
 	} {
 		r, err := x.Send(limited(t), stranger, "x@ign.example", c.text)
 		if err != nil || !strings.HasPrefix(r.String(), c.want) {

@@ -140,6 +140,32 @@ func TestOutgoingAddressOfAnotherHostKeepsLetters(t *testing.T) {
 	emptyQueue(t, x)
 }
 
+// Exim sends waiting letters over one connection where it can. It must not where
+// they have different addresses to leave from.
+func TestWaitingLettersLeaveEachFromItsOwnAddress(t *testing.T) {
+	addr := down(t)
+	x, root := start(t, world, lab.Options{Sink: addr})
+	lab.Put(t, root, "etc/exim4/domainips", "# maildomain 1: a test\naddr.example: 127.0.0.11\nign.example: 127.0.0.12\n")
+	peers := map[string]string{"a@addr.example": "127.0.0.11", "b@ign.example": "127.0.0.12", "c@elsewhere.test": "127.0.0.1", "": "127.0.0.1"}
+	const each = 3
+	for from := range peers {
+		for range each {
+			id := send(t, x, from, "x@addr.example")
+			waitLog(t, x, id+" == me@foreign.test")
+		}
+	}
+	s := up(t, addr)
+	runQueue(t, x)
+	runQueue(t, x)
+	for _, l := range letters(t, s, each*len(peers)) {
+		if l.Peer.String() != peers[l.From] {
+			t.Errorf("from <%s> left from %s", l.From, l.Peer)
+		}
+	}
+	emptyQueue(t, x)
+	noPanic(t, x)
+}
+
 func TestMissingDomainipsKeepsLetters(t *testing.T) {
 	x, root := start(t, world, lab.Options{})
 	remove(t, root, "etc/exim4/domainips")

@@ -136,13 +136,13 @@ func TestSetupReplacesItsOwnOlderConfiguration(t *testing.T) {
 }
 
 func TestSetupLeavesWhatOthersWrote(t *testing.T) {
-	edited := bytes.Replace(EximConf(Debian), []byte("header_maxsize = 256K"), []byte("header_maxsize = 1M"), 1)
+	edited := bytes.Replace(EximConf(Debian), []byte("header_maxsize = 1M"), []byte("header_maxsize = 4M"), 1)
 	for name, c := range map[string]struct {
 		conf  []byte
 		state ConfState
 		diff  string // a line that the difference must have
 	}{
-		"edited":   {edited, ConfEdited, "-header_maxsize = 1M\n+header_maxsize = 256K"},
+		"edited":   {edited, ConfEdited, "-header_maxsize = 4M\n+header_maxsize = 1M"},
 		"appended": {append(EximConf(Debian), "\nqueue_only\n"...), ConfEdited, "-queue_only"},
 		"foreign":  {[]byte("acl_smtp_rcpt = accept\n"), ConfForeign, "-acl_smtp_rcpt = accept"},
 		"empty":    {[]byte{}, ConfForeign, "+begin routers"},

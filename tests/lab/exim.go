@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 
 	"maildomain/module/files"
 	"maildomain/tests/sink"
@@ -37,6 +38,7 @@ type Exim struct {
 	Sink *sink.Server // where foreign mail arrives, if Start made it; else nil
 
 	opts   Options
+	lock   *os.File // on Dir
 	listen netip.AddrPort
 	space  *space
 
@@ -69,14 +71,33 @@ func Open(o Options) (*Exim, error) {
 	if err := x.pickAddress(); err != nil {
 		return nil, err
 	}
-	mounts, err := x.prepare()
-	if err != nil {
-		return nil, fmt.Errorf("prepare Exim: %w", err)
+	var err error
+	if x.lock, err = lock(o.Dir); err != nil {
+		return nil, err
 	}
-	if x.space, err = openSpace(mounts); err != nil {
-		return nil, fmt.Errorf("prepare Exim: %w", err)
+	mounts, err := x.prepare()
+	if err == nil {
+		x.space, err = openSpace(mounts)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("prepare Exim: %w", err), x.lock.Close())
 	}
 	return x, nil
+}
+
+// lock keeps a second Exim off the first one's queue and hooks.
+func lock(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("create directory for Exim: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock directory of Exim: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("another Exim uses %s: %w", dir, err), f.Close())
+	}
+	return f, nil
 }
 
 // prepare makes the directories that are laid over the machine's own.
@@ -204,9 +225,12 @@ func (x *Exim) run(ctx context.Context, program string, args ...string) (int, st
 	return 0, string(text), nil
 }
 
-// Close stops Exim and everything it started.
+// Close stops Exim and everything it started. Closing again does nothing.
 func (x *Exim) Close() error {
 	err := x.Stop()
 	x.space.close()
+	if closeErr := x.lock.Close(); !errors.Is(closeErr, os.ErrClosed) {
+		err = errors.Join(err, closeErr)
+	}
 	return err
 }

@@ -254,6 +254,24 @@ func TestStartsAgain(t *testing.T) {
 	}
 }
 
+func TestDirectoryIsOneEximsAtATime(t *testing.T) {
+	root, dir := someDomains(t), t.TempDir()
+	x := Prepare(t, root, Options{Dir: dir})
+	if _, err := Open(Options{Root: root, Dir: dir}); err == nil || !strings.Contains(err.Error(), "another Exim uses "+dir) {
+		t.Errorf("error %v", err)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	y, err := Open(Options{Root: root, Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := y.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTakenAddressIsNamed(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
