@@ -46,6 +46,9 @@ func TestEveryPackageHasItsArrows(t *testing.T) {
 		t.Fatalf("list packages: %v\n%s", err, out)
 	}
 	for pkg := range strings.FieldsSeq(string(out)) {
+		if strings.Contains(pkg, "test") { // it is for tests, which may know everything
+			continue
+		}
 		if _, ok := may[strings.TrimPrefix(pkg, "maildomain/")]; !ok {
 			t.Errorf("%s is in nobody's picture: say what it may know", pkg)
 		}
