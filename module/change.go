@@ -3,6 +3,7 @@ package module
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -15,14 +16,17 @@ import (
 // when it is durable and in the files. Decide gets the domain as it stands, nil
 // where there is none, and returns it as it is to be, nil for gone; it runs in the
 // transaction and must not wait for anything. A request that was answered before
-// is not carried out again.
+// is not carried out again. Where the actor only wants to know, the change is worked
+// out as it would be and then undone.
 func (m *Module) change(ctx context.Context, by Actor, function string, n mail.Name,
 	decide func(ctx context.Context, tx *store.Tx, before *mail.Domain) (after *mail.Domain, err error)) error {
 	var published error
 	err := m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
-		again, err := repeated(ctx, tx, by, function, n)
-		if again || err != nil {
-			return err
+		if by.Preview == nil {
+			again, err := repeated(ctx, tx, by, function, n)
+			if again || err != nil {
+				return err
+			}
 		}
 		before, err := domain(ctx, tx, n)
 		if err != nil {
@@ -45,6 +49,10 @@ func (m *Module) change(ctx context.Context, by Actor, function string, n mail.N
 		if err != nil {
 			return err
 		}
+		if by.Preview != nil {
+			by.Preview.add(n, before, after, plan)
+			return errPreview
+		}
 		staged, err := m.tree.Stage(plan)
 		if err != nil {
 			return err
@@ -57,11 +65,14 @@ func (m *Module) change(ctx context.Context, by Actor, function string, n mail.N
 		})
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errPreview) {
 		return err
 	}
 	return published
 }
+
+// errPreview undoes a change that was only to be looked at.
+var errPreview = errors.New("only a preview")
 
 // publish puts committed files in place. What fails is tried again by reconcile;
 // the caller is told that it is not in effect yet.

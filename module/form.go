@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"maildomain/module/mail"
 )
@@ -49,16 +48,6 @@ func (m *Module) OpenDomain(ctx context.Context, by Actor, elid string, e mail.D
 	if by.Level == mail.LevelUser {
 		return f, nil
 	}
-	f.Owners = scope.Owners
-	if scope.All {
-		users, err := m.panel.UsersOf(ctx, "")
-		if err != nil {
-			return f, fmt.Errorf("ask for users: %w", err)
-		}
-		for _, u := range users {
-			f.Owners = append(f.Owners, u.Name)
-		}
-		slices.Sort(f.Owners)
-	}
-	return f, nil
+	f.Owners, err = m.Owners(ctx, by)
+	return f, err
 }

@@ -57,6 +57,7 @@ type Actor struct {
 	SuBy      string // the user behind "log in as"; empty for none
 	RequestID string // empty: the call cannot be repeated safely
 	RemoteIP  string
+	Preview   *Preview // not nil: nothing is changed, and this is told what would be
 }
 
 // scope is the circle of owners that an actor may see. It is worked out before

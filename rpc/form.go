@@ -92,14 +92,14 @@ func domainForm(f module.DomainForm, by module.Actor) wire.Form {
 		hidden = append(hidden, "ip")
 	}
 	slists := map[string][]wire.Option{
-		"ipsrc":       options(by.Lang, "ipsrc", "auto", "manual"),
+		"ipsrc":       options(by.Lang, "emaildomain.edit", "ipsrc", "auto", "manual"),
 		"defaction":   {},
-		"dkim_keylen": options(by.Lang, "dkim_keylen", "1024", "2048"),
-		"ssl_name":    options(by.Lang, "ssl_name", string(mail.SelfSigned), string(mail.LetsEncrypt)),
+		"dkim_keylen": options(by.Lang, "emaildomain.edit", "dkim_keylen", "1024", "2048"),
+		"ssl_name":    options(by.Lang, "emaildomain.edit", "ssl_name", string(mail.SelfSigned), string(mail.LetsEncrypt)),
 		"ip":          {},
 	}
 	for _, a := range mail.DefaultActions {
-		slists["defaction"] = append(slists["defaction"], options(by.Lang, "defaction", string(a))...)
+		slists["defaction"] = append(slists["defaction"], options(by.Lang, "emaildomain.edit", "defaction", string(a))...)
 	}
 	for _, a := range f.IPs {
 		slists["ip"] = append(slists["ip"], wire.Option{Key: a.String(), Label: a.String()})
@@ -117,11 +117,11 @@ func domainForm(f module.DomainForm, by module.Actor) wire.Form {
 	return wire.Form{Kind: wire.KindForm, Values: v, SLists: slists, Hidden: hidden}
 }
 
-// options are the choices of a select, named in a language.
-func options(lang, field string, keys ...string) []wire.Option {
+// options are the choices of a select of a form, named in a language.
+func options(lang, form, field string, keys ...string) []wire.Option {
 	var os []wire.Option
 	for _, k := range keys {
-		label, ok := message(lang, "emaildomain.edit", field+"_"+k)
+		label, ok := message(lang, form, field+"_"+k)
 		if !ok {
 			label = k
 		}

@@ -17,11 +17,18 @@ var methods = map[string]method{
 	"emaildomain.delete":  group(mail.LevelUser, (*module.Module).DeleteDomains),
 	"emaildomain.suspend": group(mail.LevelUser, (*module.Module).SuspendDomains),
 	"emaildomain.resume":  group(mail.LevelUser, (*module.Module).ResumeDomains),
+
+	"emaildomain.passredirect": {wire.KindForm, mail.LevelReseller, passDomains},
+	"emaildomain.su":           {"action", mail.LevelReseller, loginAsOwner},
+	"emaildomain.happyfilter":  {"action", mail.LevelReseller, filterByOwner},
+	"emaildomain.filter":       {wire.KindForm, mail.LevelUser, filterDomains},
+	"emaildomain.history":      list(mail.LevelUser, (*module.Module).DomainHistory, parseHistory, historyList),
+	"emaildomain.undo":         {"action", mail.LevelUser, undoChange},
 }
 
 // A method is one line of the table.
 type method struct {
-	kind  string     // list, form, group
+	kind  string     // list, form, group, action
 	level mail.Level // the lowest that may call it
 	call  func(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error)
 }
@@ -49,7 +56,16 @@ func (t *Methods) Call(ctx context.Context, c wire.Call) (any, error) {
 	if by.User == "" || !by.Level.AtLeast(f.level) {
 		return nil, &mail.Error{Kind: mail.Access, Field: "func", Value: c.Func}
 	}
-	return f.call(ctx, t.module, by, params(c.Params))
+	if c.Params["dry_run"] != "on" {
+		return f.call(ctx, t.module, by, params(c.Params))
+	}
+	by.Preview = &module.Preview{}
+	result, err := f.call(ctx, t.module, by, params(c.Params))
+	would, saves := result.(wire.OK)
+	if err != nil || !saves {
+		return result, err // what changes nothing is its own preview
+	}
+	return preview(by.Preview, would), nil
 }
 
 // Functions are the lines of the table as the core is told of them.
@@ -106,35 +122,49 @@ const mostElids = 10_000
 // error is the call's; of several, each has a row of its own.
 func group(level mail.Level, each func(*module.Module, context.Context, module.Actor, []string) ([]module.Outcome, error)) method {
 	return method{"group", level, func(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error) {
-		var elids []string
-		for e := range strings.SplitSeq(p["elid"], ",") {
-			if e = strings.TrimSpace(e); e != "" {
-				elids = append(elids, e)
-			}
-		}
-		switch {
-		case len(elids) == 0:
-			return nil, &mail.Error{Kind: mail.NotFound, Field: "elid"}
-		case len(elids) > mostElids:
-			return nil, &mail.Error{Kind: mail.Invalid, Field: "elid", Text: "value_elid_many"}
+		elids, err := p.elids()
+		if err != nil {
+			return nil, err
 		}
 		done, err := each(m, ctx, by, elids)
 		if err != nil {
 			return nil, err
 		}
-		if len(done) == 1 && done[0].Err != nil {
-			return nil, done[0].Err
-		}
-		ok := wire.OK{Kind: wire.KindOK, ID: p["elid"], Done: []wire.Done{}}
-		for _, o := range done {
-			row := wire.Done{Elid: o.Elid, OK: o.Err == nil}
-			if o.Err != nil {
-				row.Error, _, _ = describe(o.Err, by.Lang)
-			}
-			ok.Done = append(ok.Done, row)
-		}
-		return ok, nil
+		return outcomes(done, p["elid"], by)
 	}}
+}
+
+// elids are the objects that a call names: one, or several with commas between.
+func (p params) elids() ([]string, error) {
+	var elids []string
+	for e := range strings.SplitSeq(p["elid"], ",") {
+		if e = strings.TrimSpace(e); e != "" {
+			elids = append(elids, e)
+		}
+	}
+	switch {
+	case len(elids) == 0:
+		return nil, &mail.Error{Kind: mail.NotFound, Field: "elid"}
+	case len(elids) > mostElids:
+		return nil, &mail.Error{Kind: mail.Invalid, Field: "elid", Text: "value_elid_many"}
+	}
+	return elids, nil
+}
+
+// outcomes is the answer of a group operation.
+func outcomes(done []module.Outcome, elid string, by module.Actor) (any, error) {
+	if len(done) == 1 && done[0].Err != nil {
+		return nil, done[0].Err
+	}
+	ok := wire.OK{Kind: wire.KindOK, ID: elid, Done: []wire.Done{}}
+	for _, o := range done {
+		row := wire.Done{Elid: o.Elid, OK: o.Err == nil}
+		if o.Err != nil {
+			row.Error, _, _ = describe(o.Err, by.Lang)
+		}
+		ok.Done = append(ok.Done, row)
+	}
+	return ok, nil
 }
 
 // list is a function that shows rows.

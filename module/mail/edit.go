@@ -25,6 +25,35 @@ type DomainEdit struct {
 	SecureAlias  *string `form:"secure_alias"`
 	SSLName      *string `form:"ssl_name"`
 	Email        *string `form:"email"`
+
+	Active *bool // suspend and resume are calls of their own; undo sets it
+}
+
+// EditOf is the edit that makes a domain what its Values said.
+func EditOf(values map[string]string) DomainEdit {
+	text := func(name string) *string {
+		v, ok := values[name]
+		if !ok {
+			return nil
+		}
+		return &v
+	}
+	flag := func(name string) *bool {
+		v, ok := values[name]
+		on := v == "on"
+		if !ok {
+			return nil
+		}
+		return &on
+	}
+	return DomainEdit{
+		Name: values["name"], Owner: text("owner"), IPSrc: text("ipsrc"), IP: text("ip"),
+		Defaction: text("defaction"), Redirval: text("redirval"),
+		Greylist: flag("greylist"), Spamassassin: flag("spamassassin"), Avcheck: flag("avcheck"),
+		DKIM: flag("dkim"), DKIMSelector: text("dkim_selector"), DKIMKeylen: text("dkim_keylen"), DMARC: flag("dmarc"),
+		Secure: flag("secure"), SecureAlias: text("secure_alias"), SSLName: text("ssl_name"), Email: text("email"),
+		Active: flag("active"),
+	}
 }
 
 // Facts are what an edit is checked against besides the domain itself.
@@ -125,6 +154,7 @@ func (e DomainEdit) applyFilters(d *Domain, _ Facts) error {
 	setFlag(&d.Greylist, e.Greylist)
 	setFlag(&d.Spamassassin, e.Spamassassin)
 	setFlag(&d.Avcheck, e.Avcheck)
+	setFlag(&d.Active, e.Active)
 	return nil
 }
 

@@ -27,6 +27,7 @@ func (db *DB) MarkClean(ctx context.Context, revision int64) error {
 
 // A Change is a line of the audit table.
 type Change struct {
+	ID                              int64 // given by Audit; grows with time
 	RequestID, User, SuBy, RemoteIP string
 	Func, Object                    string
 	Before, After                   []byte // JSON; nil where there was nothing
@@ -81,11 +82,11 @@ func (db *DB) outside(ctx context.Context, text string, args ...any) error {
 
 // History calls each for every change of an object, newest first, at most most.
 func (tx *Tx) History(ctx context.Context, object string, most int, each func(time.Time, Change) error) error {
-	return tx.rows(ctx, `SELECT at, request_id, user, su_by, remote_ip, func, before, after FROM audit
+	return tx.rows(ctx, `SELECT id, at, request_id, user, su_by, remote_ip, func, before, after FROM audit
 		WHERE object = ? ORDER BY id DESC LIMIT ?`, []any{object, most}, func(r *sql.Rows) error {
 		c := Change{Object: object}
 		var at int64
-		if err := r.Scan(&at, &c.RequestID, &c.User, &c.SuBy, &c.RemoteIP, &c.Func, &c.Before, &c.After); err != nil {
+		if err := r.Scan(&c.ID, &at, &c.RequestID, &c.User, &c.SuBy, &c.RemoteIP, &c.Func, &c.Before, &c.After); err != nil {
 			return err
 		}
 		return each(time.UnixMilli(at).UTC(), c)

@@ -118,7 +118,22 @@ type OK struct {
 	ID       string      `json:"id,omitempty"`       // elid of the object
 	Redirect *Redirect   `json:"redirect,omitempty"` // where a page goes next
 	DNS      []DNSRecord `json:"dns,omitempty"`
-	Done     []Done      `json:"done,omitempty"` // a group operation: one row an elid
+	Done     []Done      `json:"done,omitempty"`   // a group operation: one row an elid
+	Filter   *SetFilter  `json:"filter,omitempty"` // the core is to keep it for the session
+}
+
+// A SetFilter asks the core to send these parameters with every call of Func in
+// the session, and of Func+".filter", from now on; empty: no longer.
+type SetFilter struct {
+	Func   string            `json:"func"`
+	Params map[string]string `json:"params"`
+}
+
+// A Report says how something is, or would be: values about the whole, and rows.
+type Report struct {
+	Kind   string              `json:"kind"`
+	Values map[string]string   `json:"values"`
+	Elems  []map[string]string `json:"elems"`
 }
 
 // A Redirect names the function that a page shows next.
@@ -162,6 +177,7 @@ type Result struct {
 	Redirect *Redirect   `json:"redirect"`
 	DNS      []DNSRecord `json:"dns"`
 	Done     []Done      `json:"done"`
+	Filter   *SetFilter  `json:"filter"`
 }
 
 // ErrorData is the data of a JSON-RPC error, the panel's error form.
