@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -264,7 +265,8 @@ func TestCloseEndsWhatRunsAndRefusesWhatWaits(t *testing.T) {
 			q.note("closed")
 		})
 		synctest.Wait()
-		checkEvents(t, "while one runs", q.events, "waits: "+ErrClosed.Error(), "waits alone: "+ErrClosed.Error())
+		slices.Sort(q.events)
+		checkEvents(t, "while one runs", q.events, "waits alone: "+ErrClosed.Error(), "waits: "+ErrClosed.Error())
 		close(q.hold)
 		q.all.Wait()
 		if err := db.Update(context.Background(), never); err != ErrClosed {
@@ -340,7 +342,12 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := closeMany(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 const steps = 25
