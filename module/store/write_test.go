@@ -333,6 +333,23 @@ func TestManyCallersAtOnce(t *testing.T) {
 	}
 }
 
+// Another process that does not let go for as long as we wait is no fault of ours.
+func TestLockedDatabaseIsBusy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "maildomain.db")
+	db := openAt(t, path, time.Now)
+	other := raw(t, path) // waits for nobody
+	update(t, db, func(ctx context.Context, tx *Tx) error {
+		_, err := other.Exec(`BEGIN IMMEDIATE`)
+		if e, ok := errors.AsType[*mail.Error](explain(err)); !ok || e.Kind != mail.Busy || e.Cause != err {
+			t.Errorf("locked out: %v", explain(err))
+		}
+		return nil
+	})
+	if plain := errors.New("no"); explain(plain) != plain || explain(nil) != nil {
+		t.Error("an error that is none of SQLite's was explained")
+	}
+}
+
 // TestMain lets this program be the other process of a test.
 func TestMain(m *testing.M) {
 	if path := os.Getenv("STORE_TEST_COUNTS_UP"); path != "" {
