@@ -55,7 +55,7 @@ func TestDefaultsWithoutHooks(t *testing.T) {
 			t.Errorf("%s: %d, %v, %s", want, status, err, out)
 		}
 	}
-	for _, want := range []string{"domainlist mail_domains = dsearch,filter=file;/etc/exim/domains", "hostlist relay_from = <; 127.0.0.1 ; ::1", "domainlist own_names = @"} {
+	for _, want := range []string{"domainlist mail_domains = dsearch,filter=file;/etc/exim/domains", "hostlist relay_from = <; 127.0.0.1 ; ::1", "domainlist own_names = @ : localhost"} {
 		_, out, err := x.Run(limited(t), "-C", name, "-bP", "+"+strings.Fields(want)[1])
 		if err != nil || strings.TrimSpace(out) != want {
 			t.Errorf("%s: %v, %s", want, err, out)
@@ -192,7 +192,7 @@ func TestMailOfTheServerItself(t *testing.T) {
 	dir := t.TempDir()
 	x, _ := start(t, world, lab.Options{Dir: dir, Aliases: "admin: someone@foreign.test\npiped: |/bin/sh\nfiled: /tmp/stolen\nlisted: :include:/etc/passwd\n"})
 	for to, want := range map[string]int{
-		"postmaster": 250, "postmaster@mail.lab.test": 250, "root@mail.lab.test": 250, "abuse@mail.lab.test": 250,
+		"postmaster": 250, "postmaster@mail.lab.test": 250, "root@mail.lab.test": 250, "root@localhost": 250, "abuse@mail.lab.test": 250,
 		"Admin@mail.lab.test": 250, "games@mail.lab.test": 250, "hugo@mail.lab.test": 550, "|x@mail.lab.test": 553,
 		"piped@mail.lab.test": 550, "filed@mail.lab.test": 550, "listed@mail.lab.test": 550,
 	} {

@@ -86,8 +86,15 @@ func (tx *Tx) History(ctx context.Context, object string, most int, each func(ti
 		WHERE object = ? ORDER BY id DESC LIMIT ?`, []any{object, most}, func(r *sql.Rows) error {
 		c := Change{Object: object}
 		var at int64
-		if err := r.Scan(&c.ID, &at, &c.RequestID, &c.User, &c.SuBy, &c.RemoteIP, &c.Func, &c.Before, &c.After); err != nil {
+		var before, after string
+		if err := r.Scan(&c.ID, &at, &c.RequestID, &c.User, &c.SuBy, &c.RemoteIP, &c.Func, &before, &after); err != nil {
 			return err
+		}
+		if before != "" {
+			c.Before = []byte(before)
+		}
+		if after != "" {
+			c.After = []byte(after)
 		}
 		return each(time.UnixMilli(at).UTC(), c)
 	})

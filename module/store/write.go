@@ -174,10 +174,18 @@ func (db *DB) run(s *session, r *request) (lost error) {
 	return nil
 }
 
-// explain makes of a full disk an error that a person can act on.
+// explain makes of a full disk, and of another process that kept the database
+// locked for too long, an error that a person can act on.
 func explain(err error) error {
-	if e, ok := errors.AsType[*sqlite.Error](err); ok && e.Code()&0xff == sqlite3.SQLITE_FULL {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return err
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_FULL:
 		return &mail.Error{Kind: mail.Unavailable, Field: "disk", Text: "unavailable_disk", Cause: err}
+	case sqlite3.SQLITE_BUSY:
+		return &mail.Error{Kind: mail.Busy, Field: "database", Cause: err}
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -264,7 +265,8 @@ func TestCloseEndsWhatRunsAndRefusesWhatWaits(t *testing.T) {
 			q.note("closed")
 		})
 		synctest.Wait()
-		checkEvents(t, "while one runs", q.events, "waits: "+ErrClosed.Error(), "waits alone: "+ErrClosed.Error())
+		slices.Sort(q.events)
+		checkEvents(t, "while one runs", q.events, "waits alone: "+ErrClosed.Error(), "waits: "+ErrClosed.Error())
 		close(q.hold)
 		q.all.Wait()
 		if err := db.Update(context.Background(), never); err != ErrClosed {
@@ -331,6 +333,23 @@ func TestManyCallersAtOnce(t *testing.T) {
 	}
 }
 
+// Another process that does not let go for as long as we wait is no fault of ours.
+func TestLockedDatabaseIsBusy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "maildomain.db")
+	db := openAt(t, path, time.Now)
+	other := raw(t, path) // waits for nobody
+	update(t, db, func(ctx context.Context, tx *Tx) error {
+		_, err := other.Exec(`BEGIN IMMEDIATE`)
+		if e, ok := errors.AsType[*mail.Error](explain(err)); !ok || e.Kind != mail.Busy || e.Cause != err {
+			t.Errorf("locked out: %v", explain(err))
+		}
+		return nil
+	})
+	if plain := errors.New("no"); explain(plain) != plain || explain(nil) != nil {
+		t.Error("an error that is none of SQLite's was explained")
+	}
+}
+
 // TestMain lets this program be the other process of a test.
 func TestMain(m *testing.M) {
 	if path := os.Getenv("STORE_TEST_COUNTS_UP"); path != "" {
@@ -340,7 +359,12 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := closeMany(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 const steps = 25

@@ -98,6 +98,7 @@ func (c *conn) call(ctx context.Context, call wire.Call, result *wire.Result) er
 	case err == nil:
 		return nil
 	case errors.Is(err, jsonrpc2.ErrClosed):
+		c.close() // calls are told before the connection says that it is closed; nobody is to get it again
 		return &brokenError{sent: true}
 	case errors.As(err, &remote):
 		return moduleError(call.Func, remote)

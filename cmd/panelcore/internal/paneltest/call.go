@@ -8,6 +8,9 @@ import (
 	"testing"
 )
 
+// client keeps enough connections for the tests with many callers.
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+
 // Form makes a form of names and values in turn.
 func Form(pairs ...string) url.Values {
 	form := url.Values{}
@@ -43,7 +46,7 @@ func (p *Panel) Do(t testing.TB, form url.Values, header http.Header) (string, h
 		req.Header[name] = values
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		t.Error(err)
 		return "", nil
