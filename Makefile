@@ -20,7 +20,7 @@ mail: build
 
 # Everything: linters, then all tests, with the real servers when run as root.
 test:
-	@./tests/setup.sh test
+	@./tests/setup.sh test || echo "the tests go on with what is there"
 	@./tests/run-tests.sh
 
 lint:
