@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
+
+	"github.com/rs/zerolog"
 
 	"maildomain/module/files"
 	"maildomain/module/mail"
@@ -57,7 +60,10 @@ func (m *Module) change(ctx context.Context, by Actor, function string, n mail.N
 		if err != nil {
 			return err
 		}
-		tx.OnCommit(func() { published = m.publish(staged, by.RequestID) })
+		tx.OnCommit(func() {
+			published = m.publish(staged, by.RequestID)
+			m.tell(tx.Now, by, function, n, before, after, published)
+		})
 		tx.OnUndo(func() {
 			if err := staged.Drop(); err != nil {
 				m.log.Error().Err(err).Str("request_id", by.RequestID).Msg("a change that did not happen left a file in the stage")
@@ -73,6 +79,22 @@ func (m *Module) change(ctx context.Context, by Actor, function string, n mail.N
 
 // errPreview undoes a change that was only to be looked at.
 var errPreview = errors.New("only a preview")
+
+// tell writes a change to the log of changes.
+func (m *Module) tell(at time.Time, by Actor, function string, n mail.Name, before, after *mail.Domain, published error) {
+	was, is := zerolog.Dict(), zerolog.Dict()
+	for _, s := range differences(valuesOf(before), valuesOf(after)) {
+		if before != nil {
+			was.Str(s.Name, s.Before)
+		}
+		if after != nil {
+			is.Str(s.Name, s.After)
+		}
+	}
+	m.changes.Log().Time("time", at).Str("request_id", by.RequestID).Str("user", by.User).Str("su_by", by.SuBy).
+		Str("remote_ip", by.RemoteIP).Str("func", function).Str("object", n.String()).
+		Dict("before", was).Dict("after", is).Bool("published", published == nil).Send()
+}
 
 // publish puts committed files in place. What fails is tried again by reconcile;
 // the caller is told that it is not in effect yet.

@@ -29,6 +29,8 @@ type Module struct {
 	panel Panel
 	log   zerolog.Logger
 
+	changes zerolog.Logger // a line for each change of a domain
+
 	unpublished atomic.Bool  // a committed change is not in the files: reconcile is wanted
 	drift       atomic.Int64 // files that differed and could not be put right, as of the last reconcile
 }
@@ -46,8 +48,12 @@ type Panel struct {
 
 // New is a module over an open database and tree.
 func New(db *store.DB, tree *files.Tree, panel Panel, log zerolog.Logger) *Module {
-	return &Module{db: db, tree: tree, panel: panel, log: log}
+	return &Module{db: db, tree: tree, panel: panel, log: log, changes: zerolog.Nop()}
 }
+
+// LogChanges has every change written to log, one line each, once it is durable.
+// It is called before the module serves.
+func (m *Module) LogChanges(log zerolog.Logger) { m.changes = log }
 
 // An Actor is who asks, as the core has checked.
 type Actor struct {

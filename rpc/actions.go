@@ -75,13 +75,19 @@ func filtered(by map[string]string) wire.OK {
 	return wire.OK{Kind: wire.KindOK, Redirect: &toList, Filter: &wire.SetFilter{Func: "emaildomain", Params: by}}
 }
 
-// filterDomains is the form of the list's filter. The core keeps what it saves,
-// and sends it along when the form is opened again.
-func filterDomains(_ context.Context, _ *module.Module, by module.Actor, p params) (any, error) {
+// filterParams are the parameters that narrow the list.
+func filterParams() []string {
 	names := []string{"f_name", "f_owner", "f_ip"}
 	for _, f := range flags {
 		names = append(names, "f_"+f)
 	}
+	return names
+}
+
+// filterDomains is the form of the list's filter. The core keeps what it saves,
+// and sends it along when the form is opened again.
+func filterDomains(_ context.Context, _ *module.Module, by module.Actor, p params) (any, error) {
+	names := filterParams()
 	set := map[string]string{}
 	for _, n := range names {
 		if v := strings.TrimSpace(p[n]); v != "" {
@@ -142,7 +148,11 @@ func historyList(past []module.Past, total int64, q module.HistoryQuery, _ modul
 
 // undoChange brings a domain back to before a change of its history.
 func undoChange(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error) {
-	n, err := m.Undo(ctx, by, p["elid"], p["change"])
+	elid, change := p["elid"], p["change"]
+	if change == "" { // from the page of the history: its parent is the domain
+		elid, change = p["plid"], p["elid"]
+	}
+	n, err := m.Undo(ctx, by, elid, change)
 	if err != nil {
 		return nil, err
 	}

@@ -3,12 +3,9 @@ package rpc
 import (
 	stdxml "encoding/xml"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
-
-	"maildomain/module/mail"
 )
 
 // The metadata, the table and the messages say the same.
@@ -76,12 +73,11 @@ func TestEveryPageHasItsFunction(t *testing.T) {
 }
 
 func TestEveryFieldOfAFormIsAParameter(t *testing.T) {
-	known := map[string]bool{}
-	e := reflect.TypeFor[mail.DomainEdit]()
-	for i := range e.NumField() {
-		known[e.Field(i).Tag.Get("form")] = true
-	}
 	for _, m := range metadata(t).Metadata {
+		known := map[string]bool{}
+		for _, f := range methods[m.Name].fields {
+			known[f] = true
+		}
 		for _, p := range m.Pages {
 			for _, f := range p.Fields {
 				for _, c := range slices.Concat(f.Inputs, f.Select) {

@@ -38,6 +38,17 @@ func decode[E any](p params) (e E, err error) {
 	return e, nil
 }
 
+// fieldsOf are the parameters that decode reads into an E.
+func fieldsOf[E any]() (names []string) {
+	t := reflect.TypeFor[E]()
+	for i := range t.NumField() {
+		if name := t.Field(i).Tag.Get("form"); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // encode writes what of an edit was sent over the values of a form.
 func encode[E any](e E, values map[string]string) {
 	v := reflect.ValueOf(e)

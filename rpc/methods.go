@@ -18,19 +18,20 @@ var methods = map[string]method{
 	"emaildomain.suspend": group(mail.LevelUser, (*module.Module).SuspendDomains),
 	"emaildomain.resume":  group(mail.LevelUser, (*module.Module).ResumeDomains),
 
-	"emaildomain.passredirect": {wire.KindForm, mail.LevelReseller, passDomains},
-	"emaildomain.su":           {"action", mail.LevelReseller, loginAsOwner},
-	"emaildomain.happyfilter":  {"action", mail.LevelReseller, filterByOwner},
-	"emaildomain.filter":       {wire.KindForm, mail.LevelUser, filterDomains},
+	"emaildomain.passredirect": {wire.KindForm, mail.LevelReseller, []string{"elid", "owner"}, passDomains},
+	"emaildomain.su":           {"action", mail.LevelReseller, nil, loginAsOwner},
+	"emaildomain.happyfilter":  {"action", mail.LevelReseller, nil, filterByOwner},
+	"emaildomain.filter":       {wire.KindForm, mail.LevelUser, filterParams(), filterDomains},
 	"emaildomain.history":      list(mail.LevelUser, (*module.Module).DomainHistory, parseHistory, historyList),
-	"emaildomain.undo":         {"action", mail.LevelUser, undoChange},
+	"emaildomain.undo":         {"action", mail.LevelUser, nil, undoChange},
 }
 
 // A method is one line of the table.
 type method struct {
-	kind  string     // list, form, group, action
-	level mail.Level // the lowest that may call it
-	call  func(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error)
+	kind   string     // list, form, group, action
+	level  mail.Level // the lowest that may call it
+	fields []string   // of a form
+	call   func(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error)
 }
 
 // params are the parameters of a call as they came.
@@ -86,7 +87,7 @@ func form[E, F any](level mail.Level,
 	edit func(*module.Module, context.Context, module.Actor, string, E) (mail.Name, error),
 	show func(F, module.Actor) wire.Form, next string,
 ) method {
-	return method{wire.KindForm, level, func(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error) {
+	return method{wire.KindForm, level, fieldsOf[E](), func(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error) {
 		save := p["sok"] != ""
 		if !save && p["sv_field"] == "" {
 			p = params{"elid": p["elid"]} // nothing is typed yet
@@ -121,7 +122,7 @@ const mostElids = 10_000
 // group is a function that does the same to each of several objects. One object's
 // error is the call's; of several, each has a row of its own.
 func group(level mail.Level, each func(*module.Module, context.Context, module.Actor, []string) ([]module.Outcome, error)) method {
-	return method{"group", level, func(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error) {
+	return method{"group", level, nil, func(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error) {
 		elids, err := p.elids()
 		if err != nil {
 			return nil, err
@@ -172,7 +173,7 @@ func list[Q, R any](level mail.Level,
 	read func(*module.Module, context.Context, module.Actor, Q) ([]R, int64, error),
 	parse func(params) (Q, error), show func([]R, int64, Q, module.Actor) wire.List,
 ) method {
-	return method{wire.KindList, level, func(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error) {
+	return method{wire.KindList, level, nil, func(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error) {
 		q, err := parse(p)
 		if err != nil {
 			return nil, err

@@ -14,6 +14,7 @@ import (
 
 type reconcile struct {
 	place
+	DryRun bool `help:"Print what would be written, as a unified diff, and change nothing."`
 }
 
 // Run prints a line for every file that differed. It fails where one could not be
@@ -24,6 +25,11 @@ func (c *reconcile) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
+	if c.DryRun {
+		differ, err := w.module.Differences(ctx)
+		printDifferences(differ)
+		return err
+	}
 	repairs, err := w.module.Reconcile(ctx)
 	left := 0
 	for _, r := range repairs {
@@ -39,6 +45,47 @@ func (c *reconcile) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("%d files differ still", left)
 	}
 	return w.module.Close(ctx)
+}
+
+func printDifferences(differ []module.Difference) {
+	for _, d := range differ {
+		if d.Drift == files.FileForeign {
+			fmt.Printf("%s: foreign, is left alone\n", d.Path)
+			continue
+		}
+		fmt.Printf("%s: %s\n%s", d.Path, d.Drift, d.Diff)
+	}
+}
+
+type check struct {
+	place
+}
+
+// Run prints a report on the database and on every file, and changes nothing. It
+// fails where anything is wrong.
+func (c *check) Run(ctx context.Context) (err error) {
+	w, err := c.open(ctx, module.Panel{}, zerolog.New(os.Stderr).With().Timestamp().Logger())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	r, err := w.module.Check(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("mail domains: %d, revision %d\n", r.Domains, r.Revision)
+	for _, s := range r.Database {
+		fmt.Printf("database: %s\n", s)
+	}
+	printDifferences(r.Files)
+	if !r.Ready {
+		fmt.Println("Exim defers all mail: maildomain.ready is not there")
+	}
+	if !r.Sound() {
+		return errors.New("not everything is as it is to be; maildomain reconcile puts files right")
+	}
+	fmt.Println("database and files are sound")
+	return nil
 }
 
 type setup struct {

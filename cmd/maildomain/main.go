@@ -33,6 +33,7 @@ type place struct {
 type commands struct {
 	Serve     serve        `cmd:"" default:"withargs" help:"Answer the panel core on the socket that was handed over (default)."`
 	Reconcile reconcile    `cmd:"" help:"Compare every file with the database and put right what differs."`
+	Check     check        `cmd:"" help:"Look at the database and every file, change nothing, and report."`
 	Setup     setup        `cmd:"" help:"Make the directories and write Exim's configuration, where none stands or only our own."`
 	Version   printVersion `cmd:"" help:"Print the version."`
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -24,12 +26,16 @@ import (
 type serve struct {
 	place
 	CoreUser string        `help:"User that the panel core runs as, besides root." placeholder:"NAME"`
+	Log      string        `help:"File with a JSON line for each change, opened anew on SIGHUP. Default: var/log/maildomain/changes.log below the root." type:"path"`
 	Idle     time.Duration `default:"5m" help:"Exit after this long without a call; 0 never."`
 }
 
 // Run serves until a signal comes or nothing has happened for the idle time.
 func (c *serve) Run(ctx context.Context) (err error) {
 	log := zerolog.New(os.Stderr).With().Timestamp().Logger()
+	moved := make(chan os.Signal, 1)
+	signal.Notify(moved, syscall.SIGHUP)
+	defer signal.Stop(moved)
 	ln, err := systemd.Listener()
 	if err != nil {
 		return err
@@ -52,6 +58,15 @@ func (c *serve) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
+	if c.Log == "" {
+		c.Log = filepath.Join(c.Root, "var/log/maildomain/changes.log")
+	}
+	changes, err := openLog(c.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, changes.close()) }()
+	w.module.LogChanges(zerolog.New(changes))
 	if err := start(ctx, w.module, log); err != nil {
 		return err
 	}
@@ -71,6 +86,7 @@ func (c *serve) Run(ctx context.Context) (err error) {
 	background, stop := context.WithCancel(ctx)
 	var keepers sync.WaitGroup
 	keepers.Go(func() { keep(background, w.module, log) })
+	keepers.Go(func() { rotate(background, moved, changes, log) })
 	keepers.Go(func() {
 		if err := systemd.Watchdog(background, func() bool { return true }); err != nil {
 			log.Error().Err(err).Msg("the watchdog of systemd cannot be told that we live")
@@ -188,6 +204,20 @@ func keep(ctx context.Context, m *module.Module, log zerolog.Logger) {
 				wait = retryFirst
 			}
 			next = now.Add(wait)
+		}
+	}
+}
+
+// rotate goes on in a new file when told that the old one was moved away.
+func rotate(ctx context.Context, moved <-chan os.Signal, changes *logFile, log zerolog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-moved:
+			if err := changes.reopen(); err != nil {
+				log.Error().Err(err).Msg("rotate the log of changes")
+			}
 		}
 	}
 }
