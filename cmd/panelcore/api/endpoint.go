@@ -95,8 +95,7 @@ func read(w http.ResponseWriter, r *http.Request) (*query, int, error) {
 		return q, http.StatusMethodNotAllowed, errors.New("GET or POST")
 	}
 	if err := r.ParseForm(); err != nil {
-		var long *http.MaxBytesError
-		if errors.As(err, &long) {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return q, http.StatusRequestEntityTooLarge, fmt.Errorf("the form is longer than %d bytes", maxRequest)
 		}
 		return q, http.StatusBadRequest, errors.New("the form cannot be read")

@@ -364,7 +364,7 @@ func TestManyCallsShareOneConnection(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 64 {
 		wg.Go(func() {
-			for j := range 20 {
+			for j := range 8 {
 				id := fmt.Sprintf("n%d-%d", i, j)
 				got := p.Call(t, "out", "sjson", "authinfo", "user1:"+paneltest.Password, "func", "thing.edit", "name", id, "sok", "ok")
 				if !strings.Contains(got, `"id":"`+id+`"`) {
