@@ -209,7 +209,8 @@ func (e *endpoint) write(w http.ResponseWriter, out string, n *tree.Node) {
 // access writes the one line of a call. Values of parameters are not in it: any
 // could be a secret.
 func (e *endpoint) access(q *query, n *tree.Node, by core.Caller, took time.Duration) {
-	ev := e.log.Info().Str("func", q.function).Str("user", by.User)
+	const longest = 100 // of a function's name; who calls can send anything for it
+	ev := e.log.Info().Str("func", q.function[:min(len(q.function), longest)]).Str("user", by.User)
 	if by.Real != by.User {
 		ev = ev.Str("su_by", by.Real)
 	}
