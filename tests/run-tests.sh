@@ -21,7 +21,7 @@ if [ $status -ne 0 ]; then
 	echo "what failed:"
 	grep -nE -A 40 -e '--- FAIL|^panic:|DATA RACE|\[build failed\]|^# ' "$out" | head -n 400
 fi
-left=$(grep -A 1 -e '--- SKIP' "$out" || true)
+left=$(grep -A 1 -e '^--- SKIP' "$out" || true)
 if [ -n "$left" ]; then
 	echo
 	echo "left out:"

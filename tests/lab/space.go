@@ -59,7 +59,7 @@ func enter(mounts []mount) error {
 		return fmt.Errorf("make a private mount namespace: %w", err)
 	}
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make mounts private: %w", err)
+		return fmt.Errorf("make mounts private (in a chroot its root must be a mount: mount --bind it over itself): %w", err)
 	}
 	for _, m := range mounts {
 		if err := m.bind(); err != nil {

@@ -175,8 +175,8 @@ func redirect(r *wire.Redirect) string {
 
 // failure returns an error as a tree.
 func (e *endpoint) failure(q *query, err error) *tree.Node {
-	var x *core.Error
-	if !errors.As(err, &x) {
+	x, ok := errors.AsType[*core.Error](err)
+	if !ok {
 		e.log.Error().Err(err).Str("func", q.function).Msg("call failed")
 		x = core.Internal(q.id)
 	}

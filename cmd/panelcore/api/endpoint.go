@@ -95,8 +95,7 @@ func read(w http.ResponseWriter, r *http.Request) (*query, int, error) {
 		return q, http.StatusMethodNotAllowed, errors.New("GET or POST")
 	}
 	if err := r.ParseForm(); err != nil {
-		var long *http.MaxBytesError
-		if errors.As(err, &long) {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return q, http.StatusRequestEntityTooLarge, fmt.Errorf("the form is longer than %d bytes", maxRequest)
 		}
 		return q, http.StatusBadRequest, errors.New("the form cannot be read")
@@ -210,7 +209,8 @@ func (e *endpoint) write(w http.ResponseWriter, out string, n *tree.Node) {
 // access writes the one line of a call. Values of parameters are not in it: any
 // could be a secret.
 func (e *endpoint) access(q *query, n *tree.Node, by core.Caller, took time.Duration) {
-	ev := e.log.Info().Str("func", q.function).Str("user", by.User)
+	const longest = 100 // of a function's name; who calls can send anything for it
+	ev := e.log.Info().Str("func", q.function[:min(len(q.function), longest)]).Str("user", by.User)
 	if by.Real != by.User {
 		ev = ev.Str("su_by", by.Real)
 	}

@@ -36,8 +36,7 @@ func (c *Core) Call(ctx context.Context, by Caller, r Request) (*Answer, error) 
 	if err == nil {
 		return a, nil
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return nil, e
 	}
 	c.log.Error().Err(err).Str("request_id", r.ID).Str("func", r.Func).Msg("call failed")

@@ -93,14 +93,14 @@ func (c *conn) call(ctx context.Context, call wire.Call, result *wire.Result) er
 		return fail(typeUnavailable, "func", "time")
 	}
 	<-c.slots
-	var remote *jsonrpc2.Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.Is(err, jsonrpc2.ErrClosed):
+	}
+	if errors.Is(err, jsonrpc2.ErrClosed) {
 		c.close() // calls are told before the connection says that it is closed; nobody is to get it again
 		return &brokenError{sent: true}
-	case errors.As(err, &remote):
+	}
+	if remote, ok := errors.AsType[*jsonrpc2.Error](err); ok {
 		return moduleError(call.Func, remote)
 	}
 	return fmt.Errorf("read answer of %s: %w", call.Func, err)

@@ -31,8 +31,8 @@ func newTestLogins(t *testing.T) (*logins, *clock, *user) {
 }
 
 func isBusy(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Type == typeBusy
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Type == typeBusy
 }
 
 func TestCheckedPasswordIsRememberedForAMinute(t *testing.T) {

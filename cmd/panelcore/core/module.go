@@ -75,8 +75,8 @@ func (m *module) call(ctx context.Context, call wire.Call, result *wire.Result) 
 			return lost(sent)
 		}
 		err = c.call(limited, call, result)
-		var broken *brokenError
-		if !errors.As(err, &broken) {
+		broken, ok := errors.AsType[*brokenError](err)
+		if !ok {
 			return err
 		}
 		sent = sent || broken.sent

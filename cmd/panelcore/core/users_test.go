@@ -183,6 +183,28 @@ func TestDatabaseOfANewerCoreIsRefused(t *testing.T) {
 	}
 }
 
+func TestDataDirectoryMayHaveAnyName(t *testing.T) {
+	dir := filepath.Join(dataDir(t), "a b?c#d%41[e]*:\\")
+	if err := os.MkdirAll(filepath.Join(dir, "modules.d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "modules.d", "toy.json"), []byte(`{"name": "toy", "socket": "s"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, _ := prepare(t, dir, "", false)
+	by, err := c.LocalUser("admin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := c.Call(t.Context(), by, core.Request{Func: "module"}); err != nil || len(a.Elems) != 1 {
+		t.Error("the module was not found:", a, err)
+	}
+	c.Close()
+	if _, err := os.Stat(filepath.Join(dir, "panelcore.db")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDatabaseIsForTheOwnerOnly(t *testing.T) {
 	dir := dataDir(t)
 	c, _ := prepare(t, dir, "", true)
