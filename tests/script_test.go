@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 			},
 			"maildomain": func(ts *testscript.TestScript, neg bool, args []string) {
 				w := at(ts).world
-				finish(ts, neg, exec.Command(w.Program("maildomain"), args[0], "--root", w.Root))
+				finish(ts, neg, exec.Command(w.Program("maildomain"), append(args, "--root", w.Root)...))
 			},
 			"route": func(ts *testscript.TestScript, neg bool, args []string) {
 				s := at(ts)

@@ -20,7 +20,11 @@ type reconcile struct {
 // Run prints a line for every file that differed. It fails where one could not be
 // put right.
 func (c *reconcile) Run(ctx context.Context) (err error) {
-	w, err := c.open(ctx, module.Panel{}, zerolog.New(os.Stderr).With().Timestamp().Logger())
+	open := c.make
+	if c.DryRun {
+		open = c.open
+	}
+	w, err := open(ctx, module.Panel{}, zerolog.New(os.Stderr).With().Timestamp().Logger())
 	if err != nil {
 		return err
 	}

@@ -58,6 +58,23 @@ type world struct {
 	module *module.Module
 }
 
+// make is open, after the directories were made that are missing.
+func (p place) make(ctx context.Context, panel module.Panel, log zerolog.Logger) (*world, error) {
+	layout, err := files.ParseLayout(p.Layout)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := files.OpenTree(p.Root, layout)
+	if err != nil {
+		return nil, err
+	}
+	_, err = tree.MakeDirectories()
+	if err := errors.Join(err, tree.Close()); err != nil {
+		return nil, err
+	}
+	return p.open(ctx, panel, log)
+}
+
 // open opens what stands at p, and makes the database where there is none.
 func (p place) open(ctx context.Context, panel module.Panel, log zerolog.Logger) (_ *world, err error) {
 	layout, err := files.ParseLayout(p.Layout)
@@ -68,10 +85,7 @@ func (p place) open(ctx context.Context, panel module.Panel, log zerolog.Logger)
 	if w.tree, err = files.OpenTree(p.Root, layout); err != nil {
 		return nil, err
 	}
-	if _, err = w.tree.MakeDirectories(); err == nil {
-		w.db, err = store.Open(ctx, p.database(layout), time.Now)
-	}
-	if err != nil {
+	if w.db, err = store.Open(ctx, p.database(layout), time.Now); err != nil {
 		return nil, errors.Join(err, w.tree.Close())
 	}
 	w.module = module.New(w.db, w.tree, panel, log)

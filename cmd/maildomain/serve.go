@@ -53,7 +53,7 @@ func (c *serve) Run(ctx context.Context) (err error) {
 	}
 	defer unlock()
 	core := rpc.NewCore(0, nil)
-	w, err := c.open(ctx, rpc.PanelOf(core), log)
+	w, err := c.make(ctx, rpc.PanelOf(core), log)
 	if err != nil {
 		return err
 	}
