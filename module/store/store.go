@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -51,6 +52,14 @@ func Open(ctx context.Context, path string, now func() time.Time) (_ *DB, err er
 			err = errors.Join(fmt.Errorf("open %s: %w", path, err), db.closePools())
 		}
 	}()
+	// SQLite would make a file that everybody may read, and a log of the same mode.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
 	// Pragmas belong in the DSN: database/sql has a pool, and a PRAGMA run once
 	// reaches one connection of it.
 	db.writePool, err = sql.Open("sqlite", dsn(path, "_txlock=immediate", "_pragma=busy_timeout(10000)",

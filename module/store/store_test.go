@@ -203,6 +203,21 @@ func TestWhatIsNoDatabaseIsRefusedAndKept(t *testing.T) {
 	}
 }
 
+func TestDatabaseIsNobodyElsesToRead(t *testing.T) {
+	dir := t.TempDir()
+	db := openAt(t, filepath.Join(dir, "maildomain.db"), time.Now)
+	update(t, db, add("user1", "a.example"))
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) != 3 {
+		t.Errorf("files %q, %v", files, err)
+	}
+	for _, f := range files {
+		if i, err := os.Stat(f); err != nil || i.Mode() != 0o600 {
+			t.Errorf("%s: %v, %v", f, i.Mode(), err)
+		}
+	}
+}
+
 func TestPathsMayHaveAnyCharacter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a b?mode=ro#c%20d&e'f.db")
 	db := openAt(t, path, time.Now)

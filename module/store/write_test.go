@@ -243,6 +243,19 @@ func TestContextThatEndedBeforeMeansNoChange(t *testing.T) {
 	})
 }
 
+// Whether the writer or the end of the context is noticed first is a matter of luck.
+func TestContextThatEndedMeansNoChangeByAnIdleWriter(t *testing.T) {
+	db := open(t)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		err := db.Update(ended, func(context.Context, *Tx) error { t.Error("the change ran"); return nil })
+		if err != context.Canceled {
+			t.Errorf("ended before: %v", err)
+		}
+	}
+}
+
 func TestCloseEndsWhatRunsAndRefusesWhatWaits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "maildomain.db")
 	inQueueClosed := func(t *testing.T) {
