@@ -13,6 +13,7 @@ type Answer struct {
 	Value string // the offending value
 
 	OK    bool
+	Auth  string              // the session that was opened
 	Elems []map[string]string // rows of a list, or of a group operation
 	Total int                 // p_elems
 	Text  map[string]string   // everything else with a text: values of a form
@@ -43,6 +44,9 @@ func parse(b []byte) (Answer, error) {
 			}
 		case key == "ok":
 			a.OK = true
+		case key == "auth":
+			n, _ := v.(node)
+			a.Auth, _ = n["$id"].(string)
 		case key == "elem":
 			rows, _ := v.([]any)
 			for _, r := range rows {

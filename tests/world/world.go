@@ -215,10 +215,13 @@ func (w *World) ModulePID() int {
 	return 0
 }
 
-// Call calls a function over HTTP as a demonstration user; parameters are name,
-// value, name, value.
+// Call calls a function over HTTP as a demonstration user, or with nothing that
+// proves who calls where user is ""; parameters are name, value, name, value.
 func (w *World) Call(ctx context.Context, user, function string, params ...string) (Answer, error) {
-	form := url.Values{"func": {function}, "out": {"json"}, "authinfo": {user + ":" + Password}}
+	form := url.Values{"func": {function}, "out": {"json"}}
+	if user != "" {
+		form.Set("authinfo", user+":"+Password)
+	}
 	for i := 0; i+1 < len(params); i += 2 {
 		form.Set(params[i], params[i+1])
 	}

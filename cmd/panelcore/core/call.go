@@ -3,7 +3,9 @@ package core
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"maildomain/rpc/wire"
@@ -59,10 +61,30 @@ func (c *Core) call(ctx context.Context, by Caller, r Request) (*Answer, error) 
 		s.SuBy = by.Real
 	}
 	a := &Answer{}
-	if err := f.owner.call(ctx, wire.Call{Func: r.Func, Params: r.Params, Session: s}, &a.Result); err != nil {
+	if err := f.owner.call(ctx, wire.Call{Func: r.Func, Params: c.withFilter(by, r), Session: s}, &a.Result); err != nil {
 		return nil, err
 	}
+	if a.Filter != nil {
+		c.sessions.keep(by.session, filterKey{a.Filter.Func, by.User}, a.Filter.Params)
+	}
 	return a, nil
+}
+
+// withFilter returns the parameters of a call with those of the filter that the
+// session keeps for the function, or for the list whose filter form it is. What
+// the call says itself goes before, and saving a filter begins with none.
+func (c *Core) withFilter(by Caller, r Request) map[string]string {
+	list, isForm := strings.CutSuffix(r.Func, ".filter")
+	if isForm && r.Params["sok"] != "" {
+		return r.Params
+	}
+	kept := c.sessions.kept(by.session, filterKey{list, by.User})
+	if len(kept) == 0 {
+		return r.Params
+	}
+	params := maps.Clone(kept)
+	maps.Copy(params, r.Params)
+	return params
 }
 
 // find returns the function of that name. When nobody has registered it, the

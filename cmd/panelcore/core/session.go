@@ -22,7 +22,13 @@ type session struct {
 	real string // who logged in
 	user string // whom the session runs as
 	used time.Time
+
+	filters map[filterKey]map[string]string // kept parameters; replaced whole, never changed
 }
+
+// A filterKey is a function whose filter is kept, for one of the users that a
+// session may run as.
+type filterKey struct{ function, user string }
 
 type sessions struct {
 	now func() time.Time
@@ -83,6 +89,34 @@ func (s *sessions) use(id string) (session, sessionKey, bool) {
 	}
 	o.used = now
 	return *o, key, true
+}
+
+// keep remembers the parameters of a filter for the rest of the session; none
+// ends it.
+func (s *sessions) keep(key sessionKey, f filterKey, params map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.all[key]
+	switch {
+	case o == nil:
+	case len(params) == 0:
+		delete(o.filters, f)
+	default:
+		if o.filters == nil {
+			o.filters = map[filterKey]map[string]string{}
+		}
+		o.filters[f] = params
+	}
+}
+
+// kept returns the parameters of a filter that the session keeps; nil for none.
+func (s *sessions) kept(key sessionKey, f filterKey) map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o := s.all[key]; o != nil {
+		return o.filters[f]
+	}
+	return nil
 }
 
 // end ends one session.
