@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,12 +38,15 @@ type stage struct {
 func TestScripts(t *testing.T) {
 	lab.NeedRoot(t)
 	lab.Need(t, "exim4")
-	stages := map[string]*stage{} // by working directory
+	var stages sync.Map // by working directory: scripts play side by side
 	paths, err := filepath.Glob("testdata/scripts/*.txtar")
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("scripts: %q, %v", paths, err)
 	}
-	at := func(ts *testscript.TestScript) *stage { return stages[ts.Getenv("WORK")] }
+	at := func(ts *testscript.TestScript) *stage {
+		s, _ := stages.Load(ts.Getenv("WORK"))
+		return s.(*stage)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/scripts",
 		RequireExplicitExec: true,
@@ -50,7 +54,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			tb := e.T().(testing.TB)
 			w := world.Start(tb, world.Options{})
-			stages[e.WorkDir] = &stage{world: w, t: tb}
+			stages.Store(e.WorkDir, &stage{world: w, t: tb})
 			e.Setenv("ROOT", w.Root)
 			return nil
 		},

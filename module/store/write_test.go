@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -17,88 +14,6 @@ import (
 
 	"maildomain/module/mail"
 )
-
-// A queue holds the writer in a change of its own while others line up behind it,
-// so that they share its commit. It runs in a bubble of synctest.
-type queue struct {
-	t    *testing.T
-	db   *DB
-	hold chan struct{}
-	all  sync.WaitGroup
-
-	mu     sync.Mutex
-	events []string
-}
-
-// inQueue runs f with the writer held.
-func inQueue(t *testing.T, f func(t *testing.T, q *queue)) {
-	path := filepath.Join(t.TempDir(), "maildomain.db")
-	synctest.Test(t, func(t *testing.T) {
-		db, err := Open(context.Background(), path, time.Now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		q := &queue{t: t, db: db, hold: make(chan struct{})}
-		q.submit("first", db.Update, context.Background(), func(ctx context.Context, tx *Tx) error {
-			<-q.hold
-			return add("first", "first.example")(ctx, tx)
-		})
-		f(t, q)
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-func (q *queue) note(what string) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.events = append(q.events, what)
-}
-
-// submit lines a change up, as the last so far, and notes what becomes of it.
-func (q *queue) submit(name string, as func(context.Context, func(context.Context, *Tx) error) error, ctx context.Context,
-	f func(context.Context, *Tx) error) {
-	q.all.Go(func() {
-		outcome := "done"
-		defer func() {
-			if p := recover(); p != nil {
-				outcome = fmt.Sprintf("panic %v", p.(*panicked).value)
-			}
-			q.note(name + ": " + outcome)
-		}()
-		err := as(ctx, func(ctx context.Context, tx *Tx) error {
-			tx.OnCommit(func() { q.note(name + " committed") })
-			tx.OnUndo(func() { q.note(name + " undone") })
-			return f(ctx, tx)
-		})
-		if err != nil {
-			outcome = err.Error()
-		}
-	})
-	synctest.Wait()
-}
-
-// release lets the writer go on, and returns what happened, callbacks first.
-func (q *queue) release() (callbacks, outcomes []string) {
-	close(q.hold)
-	q.all.Wait()
-	for _, e := range q.events {
-		if strings.Contains(e, ":") {
-			outcomes = append(outcomes, e)
-		} else {
-			callbacks = append(callbacks, e)
-		}
-	}
-	return callbacks, outcomes
-}
-
-func checkEvents(t *testing.T, what string, got []string, want ...string) {
-	t.Helper()
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("%s: %q, want %q", what, got, want)
-	}
-}
 
 func TestChangesThatWaitShareACommitAndFailAlone(t *testing.T) {
 	inQueue(t, func(t *testing.T, q *queue) {
@@ -343,92 +258,5 @@ func TestManyCallersAtOnce(t *testing.T) {
 	checkCounts(t, db)
 	if s := state(t, db); s.Domains != 24*8 {
 		t.Errorf("%d domains", s.Domains)
-	}
-}
-
-// Another process that does not let go for as long as we wait is no fault of ours.
-func TestLockedDatabaseIsBusy(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "maildomain.db")
-	db := openAt(t, path, time.Now)
-	other := raw(t, path) // waits for nobody
-	update(t, db, func(ctx context.Context, tx *Tx) error {
-		_, err := other.Exec(`BEGIN IMMEDIATE`)
-		if e, ok := errors.AsType[*mail.Error](explain(err)); !ok || e.Kind != mail.Busy || e.Cause != err {
-			t.Errorf("locked out: %v", explain(err))
-		}
-		return nil
-	})
-	if plain := errors.New("no"); explain(plain) != plain || explain(nil) != nil {
-		t.Error("an error that is none of SQLite's was explained")
-	}
-}
-
-// TestMain lets this program be the other process of a test.
-func TestMain(m *testing.M) {
-	if path := os.Getenv("STORE_TEST_COUNTS_UP"); path != "" {
-		if err := countUp(path); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	code := m.Run()
-	if err := closeMany(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-const steps = 25
-
-// countUp adds domains, each named by how many there were: two that read the same
-// number would collide.
-func countUp(path string) error {
-	db, err := Open(context.Background(), path, time.Now)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	for i := range steps {
-		change := db.Update
-		if i%2 == 1 {
-			change = db.Alone
-		}
-		err := change(context.Background(), func(ctx context.Context, tx *Tx) error {
-			s, err := tx.State(ctx)
-			if err != nil {
-				return err
-			}
-			return add("user1", fmt.Sprintf("d%d.example", s.Domains))(ctx, tx)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func TestProcessesAndHandlesExcludeEachOther(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "maildomain.db")
-	db := openAt(t, path, time.Now)
-	var all sync.WaitGroup
-	for range 2 {
-		all.Go(func() {
-			c := exec.Command(os.Args[0])
-			c.Env = append(os.Environ(), "STORE_TEST_COUNTS_UP="+path)
-			if out, err := c.CombinedOutput(); err != nil {
-				t.Errorf("the other process: %v\n%s", err, out)
-			}
-		})
-		all.Go(func() {
-			if err := countUp(path); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	if s := state(t, db); s.Domains != 4*steps {
-		t.Errorf("%d domains, want %d", s.Domains, 4*steps)
 	}
 }

@@ -148,8 +148,8 @@ func TestModuleThatAnswersNothingIsLeft(t *testing.T) {
 	if got := p.As(t, "user1", "thing.quick"); got != "OK\n" {
 		t.Error(got)
 	}
-	if n := p.Count(t, "registered"); n != 2 {
-		t.Errorf("registered %d times, want once more", n)
+	if n := p.Count(t, "connection"); n != 2 {
+		t.Errorf("%d connections, want one more", n)
 	}
 }
 
@@ -168,7 +168,7 @@ func TestManyCallsShareOneConnection(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if s, r := p.Count(t, "start"), p.Count(t, "registered"); s != 1 || r != 1 {
+	if s, r := p.Count(t, "start"), p.Count(t, "connection"); s != 1 || r != 1 {
 		t.Errorf("%d starts, %d connections", s, r)
 	}
 }
@@ -187,7 +187,7 @@ func TestRequestThatIsTooLongForTheModule(t *testing.T) {
 		t.Errorf("%s", b[:n])
 	}
 	p.As(t, "user1", "thing.quick")
-	if n := p.Count(t, "registered"); n != 1 {
+	if n := p.Count(t, "connection"); n != 1 {
 		t.Errorf("%d connections", n)
 	}
 }

@@ -35,7 +35,7 @@ func TestModuleStartsAtTheFirstCall(t *testing.T) {
 		t.Errorf("request id %q can be guessed", id)
 	}
 	again := p.As(t, "user1", "thing.session")
-	if field(again, "pid") != field(got, "pid") || p.Count(t, "registered") != 1 {
+	if field(again, "pid") != field(got, "pid") || p.Count(t, "connection") != 1 {
 		t.Error("the second call did not reuse the connection")
 	}
 }

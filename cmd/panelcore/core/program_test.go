@@ -197,9 +197,7 @@ func TestRegistrationThatCannotBeIsRefused(t *testing.T) {
 			if got := p.As(t, "user1", "thing"); !strings.HasPrefix(got, "ERROR unavailable(func): ") {
 				t.Error(got)
 			}
-			if n := p.Count(t, "refused jsonrpc2: code -32602"); n == 0 {
-				t.Error("the module was not told")
-			}
+			paneltest.Eventually(t, "the module is told", func() bool { return p.Count(t, "refused jsonrpc2: code -32602") > 0 })
 			if !strings.Contains(p.Log.String(), c.want) {
 				t.Errorf("the log does not say %q", c.want)
 			}

@@ -60,6 +60,7 @@ func main() {
 
 // talk registers on a new connection, and from then on answers.
 func talk(conn net.Conn) {
+	note("connection") // before any call on it can be noted
 	s := &session{conn: conn}
 	rpc := jsonrpc2.NewConn(context.Background(), jsonrpc2.NewPlainObjectStream(conn), jsonrpc2.AsyncHandler(s))
 	if *mute {
