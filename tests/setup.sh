@@ -11,7 +11,7 @@ case ${1-} in
 mail) needs='exim4:exim4-daemon-heavy swaks:swaks' ;;
 test) needs='exim4:exim4-daemon-heavy swaks:swaks strace:strace socat:socat
 	systemd-analyze:systemd systemd-socket-activate:systemd systemd-sysusers:systemd
-	unshare:util-linux mount:mount gcc:gcc /usr/include/stdio.h:libc6-dev' ;;
+	unshare:util-linux mount:mount xmllint:libxml2-utils gcc:gcc /usr/include/stdio.h:libc6-dev' ;;
 *)
 	echo "usage: $0 mail|test" >&2
 	exit 2
