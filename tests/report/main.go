@@ -49,7 +49,7 @@ func run() error {
 		case "build-fail":
 			failed = append(failed, e.ImportPath)
 		case "pass", "fail", "skip":
-			if e.Test == "" {
+			if e.Test == "" && e.Action != "skip" { // a package without tests is none that was left out
 				fmt.Printf("%-5s %-44s %6.1f s\n", e.Action, e.Package, e.Elapsed)
 			}
 			switch {
