@@ -59,7 +59,7 @@ func loginAsOwner(ctx context.Context, m *module.Module, by module.Actor, p para
 	if err != nil {
 		return nil, err
 	}
-	return wire.OK{Kind: wire.KindOK, ID: p["elid"], Redirect: &wire.Redirect{Type: "top", Func: "su&su=" + owner}}, nil
+	return wire.OK{Kind: wire.KindOK, ID: p["elid"], Redirect: &wire.Redirect{Type: "top", Func: "su&elid=" + owner}}, nil
 }
 
 // filterByOwner narrows the list to the owner of a row.
