@@ -15,6 +15,10 @@ const (
 	rowsMost    = 1000
 )
 
+// longestFilter is the most that a part of a name is, in bytes of U-labels: the
+// core keeps filters for the session.
+const longestFilter = 1024
+
 // columns that the list of mail domains can be sorted by.
 var columns = []string{
 	"name", "name_idn", "owner", "ip", "active", "defaction", "redirval",
@@ -27,6 +31,11 @@ var flags = []string{"active", "greylist", "spamassassin", "avcheck", "dkim", "d
 // parseQuery reads paging, sort order and filters of the list of mail domains.
 func parseQuery(p params) (mail.Query, error) {
 	q := mail.Query{Sort: "name", Limit: rowsDefault, Name: p["f_name"], Owner: p["f_owner"]}
+	for _, f := range []string{"f_name", "f_owner", "f_ip"} {
+		if len(p[f]) > longestFilter {
+			return q, &mail.Error{Kind: mail.Invalid, Field: f, Value: p[f]}
+		}
+	}
 	number := func(name string, least, most, otherwise int) (int, error) {
 		if p[name] == "" {
 			return otherwise, nil

@@ -74,6 +74,9 @@ func (c *Core) call(ctx context.Context, by Caller, r Request) (*Answer, error) 
 // session keeps for the function, or for the list whose filter form it is. What
 // the call says itself goes before, and saving a filter begins with none.
 func (c *Core) withFilter(by Caller, r Request) map[string]string {
+	if by.session == (sessionKey{}) {
+		return r.Params
+	}
 	list, isForm := strings.CutSuffix(r.Func, ".filter")
 	if isForm && r.Params["sok"] != "" {
 		return r.Params
