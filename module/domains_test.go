@@ -33,7 +33,7 @@ func TestAddedDomainStandsEverywhere(t *testing.T) {
 		t.Errorf("outgoing addresses: %q", s)
 	}
 	checkFollows(t, w)
-	want := []store.Change{{RequestID: "r1", User: "user1", SuBy: "admin", RemoteIP: "192.0.2.99", Func: "emaildomain.edit", Object: n.String()}}
+	want := []store.Change{{ID: 1, RequestID: "r1", User: "user1", SuBy: "admin", RemoteIP: "192.0.2.99", Func: "emaildomain.edit", Object: n.String()}}
 	h := history(t, w, n.String())
 	var after map[string]string
 	if len(h) == 1 {

@@ -164,8 +164,9 @@ func TestHistoryIsNewestFirst(t *testing.T) {
 		{RequestID: "", User: "user2", Func: "emaildomain.edit", Object: "b.example", After: []byte(`{}`)},
 		{RequestID: "r3", User: "admin", Func: "emaildomain.delete", Object: "a.example", Before: []byte(`{"a":"2"}`)},
 	}
-	for _, c := range changes {
-		update(t, db, func(ctx context.Context, tx *Tx) error { return tx.Audit(ctx, c) })
+	for i := range changes {
+		update(t, db, func(ctx context.Context, tx *Tx) error { return tx.Audit(ctx, changes[i]) })
+		changes[i].ID = int64(i + 1) // grows with time
 		now = now.Add(time.Minute)
 	}
 	history := func(object string, most int) (got []Change, at []time.Time) {
