@@ -117,7 +117,7 @@ func (s *stage) running(ts *testscript.TestScript) *lab.Exim {
 // finish runs a command as testscript's exec does.
 func finish(ts *testscript.TestScript, neg bool, c *exec.Cmd) {
 	var out, errs strings.Builder
-	c.Stdout, c.Stderr = &out, &errs
+	c.Dir, c.Stdout, c.Stderr = ts.MkAbs("."), &out, &errs
 	err := c.Run()
 	write(ts, out.String(), errs.String())
 	if (err != nil) != neg {

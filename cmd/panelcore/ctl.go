@@ -25,28 +25,23 @@ type ctlCmd struct {
 	Data   string   `help:"Directory of the running core." default:"var" env:"DATA"`
 	Lang   string   `help:"Language of the texts: en or ru; else the user's."`
 	Out    string   `short:"o" help:"Form of the answer: text, json, sjson or xml." default:"text" enum:"text,json,sjson,xml"`
-	Func   string   `arg:"" help:"The function, such as user.edit."`
+	Batch  string   `help:"File of calls, one a line, or a CSV file whose first row names parameters; - for standard input. The function and further parameters may stand on the command line." placeholder:"FILE"`
+	Jobs   int      `help:"Calls of a batch at once." default:"48"`
+	Func   string   `arg:"" optional:"" help:"The function, such as user.edit."`
 	Params []string `arg:"" optional:"" name:"name=value" help:"Its parameters."`
 }
 
 // Run calls the function. Success is printed to standard output and ends with 0,
 // errors go to standard error and end with 1.
 func (c *ctlCmd) Run() error {
-	form := url.Values{"func": {c.Func}, "out": {c.Out}}
-	if c.Lang != "" {
-		form.Set("lang", c.Lang)
+	if c.Batch != "" {
+		return c.batch()
 	}
-	for _, p := range c.Params {
-		name, value, ok := strings.Cut(p, "=")
-		if !ok || name == "" {
-			return fmt.Errorf("parameter %q: name=value is expected", p)
-		}
-		if form.Has(name) {
-			return fmt.Errorf("parameter %q: given twice, or not for the function", name)
-		}
-		form.Set(name, value)
+	form, err := c.form(c.Func, c.Params)
+	if err != nil {
+		return err
 	}
-	resp, err := c.post(form)
+	resp, err := c.post(c.client(), form, "")
 	if err != nil {
 		return err
 	}
@@ -64,17 +59,50 @@ func (c *ctlCmd) Run() error {
 	return nil
 }
 
-func (c *ctlCmd) post(form url.Values) (*http.Response, error) {
+// form is a call of a function with name=value parameters.
+func (c *ctlCmd) form(function string, params []string) (url.Values, error) {
+	if function == "" || c.Jobs < 1 {
+		return nil, errors.New("a function is expected, and at least one job")
+	}
+	form := url.Values{"func": {function}, "out": {c.Out}}
+	if c.Lang != "" {
+		form.Set("lang", c.Lang)
+	}
+	for _, p := range params {
+		name, value, ok := strings.Cut(p, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("parameter %q: name=value is expected", p)
+		}
+		if form.Has(name) {
+			return nil, fmt.Errorf("parameter %q: given twice, or not for the function", name)
+		}
+		form.Set(name, value)
+	}
+	return form, nil
+}
+
+// client calls the running core over its control socket.
+func (c *ctlCmd) client() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		MaxIdleConnsPerHost: c.Jobs,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socketPath(c.Data))
+		},
+	}}
+}
+
+// post makes a call, which id names for repeats where it is not empty.
+func (c *ctlCmd) post(client *http.Client, form url.Values, id string) (*http.Response, error) {
 	path := socketPath(c.Data)
-	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", path)
-	}}}
 	req, err := http.NewRequest(http.MethodPost, "http://panelcore"+api.Path, strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, fmt.Errorf("call %s: %w", c.Func, err)
+		return nil, fmt.Errorf("call %s: %w", form.Get("func"), err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set(api.UserHeader, c.User)
+	if id != "" {
+		req.Header.Set("X-Request-Id", id)
+	}
 	resp, err := client.Do(req)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
@@ -82,7 +110,7 @@ func (c *ctlCmd) post(form url.Values) (*http.Response, error) {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("the control socket %s is only for root and the user that runs the core", path)
 	case err != nil:
-		return nil, fmt.Errorf("call %s: %w", c.Func, err)
+		return nil, fmt.Errorf("call %s: %w", form.Get("func"), err)
 	}
 	return resp, nil
 }
