@@ -61,7 +61,7 @@ func (m *Module) history(ctx context.Context, by Actor, elid string) ([]Past, er
 		if d != nil && !scope.Has(d.Owner) {
 			return missed(elid)
 		}
-		past, err = visible(ctx, tx, scope, n)
+		past, err = visible(ctx, tx, by, scope, n)
 		return err
 	})
 	if err == nil && len(past) == 0 {
@@ -71,7 +71,7 @@ func (m *Module) history(ctx context.Context, by Actor, elid string) ([]Past, er
 }
 
 // visible are the changes of a domain while it belonged to the scope.
-func visible(ctx context.Context, tx *store.Tx, scope mail.Scope, n mail.Name) (past []Past, err error) {
+func visible(ctx context.Context, tx *store.Tx, by Actor, scope mail.Scope, n mail.Name) (past []Past, err error) {
 	err = tx.History(ctx, n.String(), mostHistory, func(at time.Time, c store.Change) error {
 		var before, after map[string]string
 		for _, side := range []struct {
@@ -89,6 +89,9 @@ func visible(ctx context.Context, tx *store.Tx, scope mail.Scope, n mail.Name) (
 			if owner != "" && !scope.Has(owner) {
 				return nil
 			}
+		}
+		if by.Level == mail.LevelUser && (c.User != by.User || c.SuBy != "") {
+			c.RemoteIP = "" // where an administrator sits is no tenant's business
 		}
 		past = append(past, Past{
 			ID: c.ID, At: at, RequestID: c.RequestID, User: c.User, SuBy: c.SuBy, RemoteIP: c.RemoteIP, Func: c.Func,

@@ -73,10 +73,10 @@ func (tx *Tx) ListDomains(ctx context.Context, q mail.Query) ([]mail.Domain, int
 }
 
 // search is ListDomains narrowed by a part of the name alone. No index finds
-// that; the narrowest one is read through, once where matches are few.
+// that: the narrowest one is read through, once, in the order of the names.
 func (tx *Tx) search(ctx context.Context, q mail.Query, w where) ([]mail.Domain, int64, error) {
-	var names []string
-	err := tx.rows(ctx, `SELECT name FROM domain INDEXED BY domain_names WHERE `+w.String()+` LIMIT ?`,
+	var names []string // the first ones
+	err := tx.rows(ctx, `SELECT name FROM domain INDEXED BY domain_names WHERE `+w.String()+` ORDER BY name LIMIT ?`,
 		append(slices.Clone(w.args), fewNames+1), func(r *sql.Rows) error {
 			names = append(names, "")
 			return r.Scan(&names[len(names)-1])
@@ -84,13 +84,21 @@ func (tx *Tx) search(ctx context.Context, q mail.Query, w where) ([]mail.Domain,
 	if err != nil {
 		return nil, 0, err
 	}
-	if len(names) <= fewNames {
-		ds, err := tx.page(ctx, q, `domain WHERE name IN (SELECT value FROM json_each(?))`, []any{jsonList(names)})
-		return ds, int64(len(names)), err
+	total := int64(len(names))
+	if total > fewNames {
+		var more int64
+		if _, err := tx.row(ctx, `SELECT count(*) FROM domain INDEXED BY domain_names WHERE name > ? AND `+w.String(),
+			append([]any{names[fewNames]}, w.args...), &more); err != nil {
+			return nil, 0, err
+		}
+		total += more
 	}
-	var total int64
-	if _, err := tx.row(ctx, `SELECT count(*) FROM domain INDEXED BY domain_names WHERE `+w.String(), w.args, &total); err != nil {
-		return nil, 0, err
+	switch {
+	case total <= int64(q.Offset):
+		return nil, total, nil
+	case total <= fewNames, q.Sort == "name" && !q.Desc && q.Offset+q.Limit <= len(names):
+		ds, err := tx.page(ctx, q, `domain WHERE name IN (SELECT value FROM json_each(?))`, []any{jsonList(names)})
+		return ds, total, err
 	}
 	ds, err := tx.page(ctx, q, source(q)+` WHERE `+w.String(), w.args)
 	return ds, total, err

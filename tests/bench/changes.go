@@ -52,7 +52,7 @@ func changes(ctx context.Context, bin string) (err error) {
 	}
 	defer func() { err = errors.Join(err, floor.close()) }()
 
-	var smallest float64
+	var smallest time.Duration
 	have := 0
 	for _, n := range []int{10, 10_000, 100_000} {
 		if err := fill(ctx, w, have, n); err != nil {
@@ -67,9 +67,9 @@ func changes(ctx context.Context, bin string) (err error) {
 		row(fmt.Sprintf("create over HTTP at %d domains, median", n), ratio, 4, "x",
 			fmt.Sprintf("%.2f ms; floor (a FULL commit, a file renamed) %.2f ms", ms(one), ms(base)))
 		if smallest == 0 {
-			smallest = ratio
+			smallest = one
 		} else {
-			row("  against 10 domains", ratio/smallest, 1.2, "x", "")
+			row("  against 10 domains", ms(one)/ms(smallest), 1.2, "x", "")
 		}
 	}
 	alone, err := throughput(ctx, w, 1)
