@@ -63,8 +63,7 @@ func Open(ctx context.Context, path string, now func() time.Time) (_ *DB, err er
 	// Pragmas belong in the DSN: database/sql has a pool, and a PRAGMA run once
 	// reaches one connection of it.
 	db.writePool, err = sql.Open("sqlite", dsn(path, "_txlock=immediate", "_pragma=busy_timeout(10000)",
-		"_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)", "_pragma=foreign_keys(1)",
-		"_pragma=cache_size(-16000)"))
+		"_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)", "_pragma=foreign_keys(1)"))
 	if err != nil {
 		return nil, err
 	}
