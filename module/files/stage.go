@@ -34,7 +34,11 @@ type stagedFile struct {
 // Stage writes the files of a plan beside their places. Where it returns an
 // error, nothing is left and nothing has changed.
 func (t *Tree) Stage(plan []Change) (*Staged, error) {
-	s := &Staged{tree: t}
+	branch, err := t.branch()
+	if err != nil {
+		return nil, explain(fmt.Errorf("stage: %w", err))
+	}
+	s := &Staged{tree: branch}
 	for _, c := range plan {
 		if err := s.add(c); err != nil {
 			return nil, errors.Join(explain(fmt.Errorf("stage %s: %w", c.Path, err)), s.Drop())
@@ -54,16 +58,18 @@ func (s *Staged) add(c Change) error {
 	f := stagedFile{path: c.Path, was: c.Was}
 	if c.Body == nil {
 		s.files = append(s.files, f)
-		return s.tree.writable(path.Dir(c.Path))
+		return s.tree.writable(path.Dir(c.Path), false)
 	}
 	f.from = path.Join(s.tree.stageDir(), fmt.Sprintf("%s.%d", s.tree.run, s.tree.staged.Add(1)))
 	s.files = append(s.files, f) // also half written: Drop removes it
 	if err := s.tree.create(f.from, c.File); err != nil {
 		return err
 	}
-	return errors.Join(s.tree.writable(path.Dir(c.Path)), s.tree.sameMount(path.Dir(c.Path)))
+	return s.tree.writable(path.Dir(c.Path), true)
 }
 
+// Publish or Drop ends what Stage began.
+//
 // Publish puts the staged files in their places, in the order of the plan. Where
 // one fails, the rest is left to reconcile: a gate is not opened before its data.
 func (s *Staged) Publish() error {
@@ -71,15 +77,15 @@ func (s *Staged) Publish() error {
 		s.find(f)
 		var err error
 		if f.from != "" {
-			err = s.tree.root.Rename(f.from, f.path)
-		} else if err = s.tree.root.Remove(f.path); errors.Is(err, fs.ErrNotExist) {
+			err = s.tree.root.Rename(s.tree.rel(f.from), s.tree.rel(f.path))
+		} else if err = s.tree.root.Remove(s.tree.rel(f.path)); errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
 		if err != nil {
 			return errors.Join(fmt.Errorf("publish %s: %w", f.path, err), s.Drop())
 		}
 	}
-	return nil
+	return s.tree.Close()
 }
 
 // find notes what others did to a file that is about to be replaced. Only now is
@@ -104,11 +110,12 @@ func (s *Staged) Drop() error {
 		if f.from == "" {
 			continue
 		}
-		if err := s.tree.root.Remove(f.from); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.tree.root.Remove(s.tree.rel(f.from)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			failed = errors.Join(failed, fmt.Errorf("drop staged file: %w", err))
 		}
 	}
-	return failed
+	s.files = nil
+	return errors.Join(failed, s.tree.Close())
 }
 
 // EmptyStage removes what an earlier process left in the stage. Only the process

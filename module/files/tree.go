@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 	"sync/atomic"
 	"syscall"
 
@@ -19,10 +20,11 @@ import (
 // one root, which no path and no symbolic link leads out of.
 type Tree struct {
 	root   *os.Root
+	base   string // what the paths of the layout begin with above root; empty for the whole tree
 	layout Layout
 	own    map[string]owner // by group
 	run    string           // names the staged files of this process, in no other's way
-	staged atomic.Uint64    // numbers them
+	staged *atomic.Uint64   // numbers them
 }
 
 // OpenTree opens the tree below the directory root. Ownership of files is set
@@ -32,7 +34,7 @@ func OpenTree(root string, l Layout) (*Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open root: %w", err)
 	}
-	return &Tree{root: r, layout: l, own: owners(l), run: rand.Text()}, nil
+	return &Tree{root: r, layout: l, own: owners(l), run: rand.Text(), staged: new(atomic.Uint64)}, nil
 }
 
 // Layout is what the tree was opened with.
@@ -69,15 +71,33 @@ func (t *Tree) MakeDirectories() ([]string, error) {
 // daemons search, on the same file system.
 func (t *Tree) stageDir() string { return path.Join(t.layout.Exim, "maildomain.stage") }
 
+// branch is the tree below Exim's directory alone, opened once for several files:
+// every step of a path is a call of the system. The caller closes it.
+func (t *Tree) branch() (*Tree, error) {
+	r, err := t.root.OpenRoot(t.layout.Exim)
+	if err != nil {
+		return nil, err
+	}
+	return &Tree{root: r, base: t.layout.Exim + "/", layout: t.layout, own: t.own, run: t.run, staged: t.staged}, nil
+}
+
+// rel is a path of the layout as t.root takes it.
+func (t *Tree) rel(p string) string {
+	if p+"/" == t.base {
+		return "."
+	}
+	return strings.TrimPrefix(p, t.base)
+}
+
 // create makes a new file below the stage with the owner and mode of f, never
 // readable by more than f is to be.
 func (t *Tree) create(name string, f File) (err error) {
-	w, err := t.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.Mode)
+	w, err := t.root.OpenFile(t.rel(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.Mode)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := t.root.Mkdir(t.stageDir(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := t.root.Mkdir(t.rel(t.stageDir()), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		w, err = t.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.Mode)
+		w, err = t.root.OpenFile(t.rel(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.Mode)
 	}
 	if err != nil {
 		return err
@@ -90,9 +110,10 @@ func (t *Tree) create(name string, f File) (err error) {
 	return err
 }
 
-// writable finds out beforehand whether entries of dir can be made and removed.
-func (t *Tree) writable(dir string) error {
-	d, err := t.root.Open(dir)
+// writable finds out beforehand whether entries of dir can be made and removed,
+// and whether a rename from the stage into it can work, where one is to be.
+func (t *Tree) writable(dir string, renamed bool) error {
+	d, err := t.root.Open(t.rel(dir))
 	if err != nil {
 		return err
 	}
@@ -100,23 +121,23 @@ func (t *Tree) writable(dir string) error {
 	if err := unix.Faccessat(int(d.Fd()), ".", unix.W_OK, 0); err != nil {
 		return &fs.PathError{Op: "write in", Path: dir, Err: err}
 	}
-	return nil
-}
-
-// sameMount finds out beforehand whether a rename from the stage into dir can work.
-func (t *Tree) sameMount(dir string) error {
-	var at [2]uint64
-	for i, p := range []string{t.stageDir(), dir} {
-		d, err := t.root.Open(p)
-		if err != nil {
-			return err
-		}
-		at[i], err = mount(d)
-		if err := errors.Join(err, d.Close()); err != nil {
-			return err
-		}
+	if !renamed {
+		return nil
 	}
-	if at[0] != at[1] {
+	stage, err := t.root.Open(t.rel(t.stageDir()))
+	if err != nil {
+		return err
+	}
+	defer stage.Close()
+	from, err := mount(stage)
+	if err != nil {
+		return err
+	}
+	to, err := mount(d)
+	if err != nil {
+		return err
+	}
+	if from != to {
 		return &fs.PathError{Op: "rename into", Path: dir, Err: syscall.EXDEV}
 	}
 	return nil
