@@ -1,4 +1,4 @@
-// Panelcore is the reference panel core: it knows users and sessions, serves the
+// Command panelcore is the reference panel core: it knows users and sessions, serves the
 // panel's one address /ispmgr, and has everything else done by modules that it
 // finds in DATA/modules.d. See README.md.
 package main

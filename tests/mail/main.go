@@ -1,4 +1,4 @@
-// Mail is "make mail": a real Exim over the files that the module of "make run"
+// Command mail is "make mail": a real Exim over the files that the module of "make run"
 // writes, in a private mount namespace, and a sink for what would leave the
 // server. It needs root, and leaves the machine's own mail alone.
 package main

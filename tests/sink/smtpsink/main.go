@@ -1,4 +1,4 @@
-// Smtpsink takes every letter it is sent and keeps it as a file.
+// Command smtpsink takes every letter it is sent and keeps it as a file.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Toy is a module for the tests of the core: a process of its own that speaks the
+// Command toy is a module for the tests of the core: a process of its own that speaks the
 // contract over the socket it is given as file descriptor 3, and can do all that
 // a module ought not to: crash in a call, hang, hang up, talk nonsense.
 package main
