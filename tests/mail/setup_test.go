@@ -30,7 +30,7 @@ func newInstaller(t *testing.T, uid, aptGet string) installer {
 			t.Fatal(err)
 		}
 	}
-	for _, there := range []string{"exim4", "socat", "systemd-analyze", "systemd-socket-activate", "systemd-sysusers", "unshare", "mount", "gcc"} {
+	for _, there := range []string{"exim4", "socat", "systemd-analyze", "systemd-socket-activate", "systemd-sysusers", "unshare", "mount", "xmllint", "gcc"} {
 		i.program(there, "exit 0")
 	}
 	i.program("id", "echo "+uid)
