@@ -23,25 +23,11 @@ func (m *Module) Differences(ctx context.Context) ([]Difference, error) {
 	}
 	var ds []Difference
 	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
-		for _, d := range differ {
-			want, err := m.wanted(ctx, tx, d)
-			if err != nil {
-				return err
-			}
-			finding, is, err := m.tree.Compare(want)
-			if err != nil {
-				return err
-			}
-			if !is {
-				continue // a change on its way
-			}
+		return m.again(ctx, tx, differ, func(want files.File, f files.Finding) error {
 			text, err := m.tree.Diff(want)
-			if err != nil {
-				return err
-			}
-			ds = append(ds, Difference{finding, text})
-		}
-		return nil
+			ds = append(ds, Difference{f, text})
+			return err
+		})
 	})
 	return ds, err
 }

@@ -180,31 +180,41 @@ func (m *Module) compare(ctx context.Context) ([]difference, error) {
 const atATime = 64
 
 // repair looks at files again with the database locked, and puts them right.
-// Nothing else is committed meanwhile, here or in another process. A file that is
-// as it is to be by now was a change on its way.
+// Nothing else is committed meanwhile, here or in another process.
 func (m *Module) repair(ctx context.Context, differ []difference) (repairs []Repair, err error) {
 	err = m.db.Alone(ctx, func(ctx context.Context, tx *store.Tx) error {
-		for _, d := range differ {
-			want, err := m.wanted(ctx, tx, d)
-			if err != nil {
-				return err
-			}
-			finding, is, err := m.tree.Compare(want)
-			if err != nil {
-				return err
-			}
-			if !is {
-				continue
-			}
-			r := Repair{Finding: finding, Left: finding.Drift == files.FileForeign}
+		return m.again(ctx, tx, differ, func(want files.File, f files.Finding) error {
+			r := Repair{Finding: f, Left: f.Drift == files.FileForeign}
 			if !r.Left {
 				r.Err = m.tree.Put(want)
 			}
 			repairs = append(repairs, r)
-		}
-		return nil
+			return nil
+		})
 	})
 	return repairs, err
+}
+
+// again calls each for the files that differ still. One that is as it is to be by
+// now was a change on its way.
+func (m *Module) again(ctx context.Context, tx *store.Tx, differ []difference, each func(files.File, files.Finding) error) error {
+	for _, d := range differ {
+		want, err := m.wanted(ctx, tx, d)
+		if err != nil {
+			return err
+		}
+		finding, is, err := m.tree.Compare(want)
+		if err != nil {
+			return err
+		}
+		if !is {
+			continue
+		}
+		if err := each(want, finding); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // wanted is a file as the database has it now.

@@ -22,7 +22,7 @@ type reconcile struct {
 func (c *reconcile) Run(ctx context.Context) (err error) {
 	open := c.make
 	if c.DryRun {
-		open = c.open
+		open = c.existing
 	}
 	w, err := open(ctx, module.Panel{}, zerolog.New(os.Stderr).With().Timestamp().Logger())
 	if err != nil {
@@ -68,7 +68,7 @@ type check struct {
 // Run prints a report on the database and on every file, and changes nothing. It
 // fails where anything is wrong.
 func (c *check) Run(ctx context.Context) (err error) {
-	w, err := c.open(ctx, module.Panel{}, zerolog.New(os.Stderr).With().Timestamp().Logger())
+	w, err := c.existing(ctx, module.Panel{}, zerolog.New(os.Stderr).With().Timestamp().Logger())
 	if err != nil {
 		return err
 	}

@@ -75,6 +75,19 @@ func (p place) make(ctx context.Context, panel module.Panel, log zerolog.Logger)
 	return p.open(ctx, panel, log)
 }
 
+// existing is open for commands that change nothing: a database that is missing is
+// told, not made.
+func (p place) existing(ctx context.Context, panel module.Panel, log zerolog.Logger) (*world, error) {
+	layout, err := files.ParseLayout(p.Layout)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(p.database(layout)); err != nil {
+		return nil, fmt.Errorf("find the database: %w", err)
+	}
+	return p.open(ctx, panel, log)
+}
+
 // open opens what stands at p, and makes the database where there is none.
 func (p place) open(ctx context.Context, panel module.Panel, log zerolog.Logger) (_ *world, err error) {
 	layout, err := files.ParseLayout(p.Layout)
