@@ -2,7 +2,6 @@ package files
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -26,28 +25,12 @@ const largest = 256 << 20
 // look says what stands at p; of a file of ours also what is in it, and its owner
 // and mode.
 func (t *Tree) look(p string) (standing, []byte, fs.FileInfo, error) {
-	info, err := t.root.Lstat(t.rel(p))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		// A missing directory is another matter than a missing file.
-		_, err := t.root.Stat(t.rel(path.Dir(p)))
-		return nothing, nil, nil, err
-	case err != nil:
-		return nothing, nil, nil, err
-	case info.Mode().Type() == fs.ModeSymlink:
-		return link, nil, nil, nil
-	case !info.Mode().IsRegular(): // not opened: it may be a pipe, and wait
-		return foreign, nil, nil, nil
-	}
-	f, err := t.root.Open(t.rel(p))
-	if errors.Is(err, fs.ErrNotExist) { // removed meanwhile
-		return nothing, nil, nil, nil
-	}
+	d, err := t.openPlace(path.Dir(p))
 	if err != nil {
 		return nothing, nil, nil, err
 	}
-	defer f.Close()
-	return inspect(f)
+	defer d.dir.Close()
+	return d.look(path.Base(p))
 }
 
 func inspect(f *os.File) (standing, []byte, fs.FileInfo, error) {

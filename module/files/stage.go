@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strconv"
 )
 
 // A Change is a file as it is to be, and as the database had it before.
@@ -22,23 +23,23 @@ var errForeign = errors.New("a file that the module did not write stands there")
 type Staged struct {
 	tree     *Tree
 	files    []stagedFile
+	ended    bool
 	Findings []Finding // what others had done to the files that Publish replaced
 }
 
 type stagedFile struct {
-	path string
-	from string // below the stage; empty: path is to be removed
-	was  []byte // as in Change
+	place *place
+	name  string // there
+	from  string // in the place's stage; empty: the file is to be removed
+	was   []byte // as in Change
 }
 
 // Stage writes the files of a plan beside their places. Where it returns an
-// error, nothing is left and nothing has changed.
+// error, nothing is left and nothing has changed. What is staged together, by
+// whomever, has its directories opened once: a plan is to be ended soon.
 func (t *Tree) Stage(plan []Change) (*Staged, error) {
-	branch, err := t.branch()
-	if err != nil {
-		return nil, explain(fmt.Errorf("stage: %w", err))
-	}
-	s := &Staged{tree: branch}
+	t.places.hold()
+	s := &Staged{tree: t, files: make([]stagedFile, 0, len(plan))}
 	for _, c := range plan {
 		if err := s.add(c); err != nil {
 			return nil, errors.Join(explain(fmt.Errorf("stage %s: %w", c.Path, err)), s.Drop())
@@ -48,24 +49,31 @@ func (t *Tree) Stage(plan []Change) (*Staged, error) {
 }
 
 func (s *Staged) add(c Change) error {
-	stands, _, _, err := s.tree.look(c.Path)
+	f := stagedFile{name: path.Base(c.Path), was: c.Was}
+	var err error
+	if f.place, err = s.tree.place(path.Dir(c.Path)); err != nil {
+		return err
+	}
+	switch stands, _, _, err := f.place.look(f.name); {
+	case err != nil:
+		return err
+	case stands == foreign:
+		return errForeign
+	}
+	if err := f.place.writable(); err != nil {
+		return err
+	}
+	if c.Body == nil {
+		s.files = append(s.files, f)
+		return nil
+	}
+	stage, err := f.place.stage()
 	if err != nil {
 		return err
 	}
-	if stands == foreign {
-		return errForeign
-	}
-	f := stagedFile{path: c.Path, was: c.Was}
-	if c.Body == nil {
-		s.files = append(s.files, f)
-		return s.tree.writable(path.Dir(c.Path), false)
-	}
-	f.from = path.Join(s.tree.stageDir(), fmt.Sprintf("%s.%d", s.tree.run, s.tree.staged.Add(1)))
+	f.from = s.tree.run + "." + strconv.FormatUint(s.tree.staged.Add(1), 10)
 	s.files = append(s.files, f) // also half written: Drop removes it
-	if err := s.tree.create(f.from, c.File); err != nil {
-		return err
-	}
-	return s.tree.writable(path.Dir(c.Path), true)
+	return stage.create(f.from, c.File, s.tree.own[c.Group])
 }
 
 // Publish or Drop ends what Stage began.
@@ -75,17 +83,30 @@ func (s *Staged) add(c Change) error {
 func (s *Staged) Publish() error {
 	for _, f := range s.files {
 		s.find(f)
-		var err error
-		if f.from != "" {
-			err = s.tree.root.Rename(s.tree.rel(f.from), s.tree.rel(f.path))
-		} else if err = s.tree.root.Remove(s.tree.rel(f.path)); errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
-		if err != nil {
-			return errors.Join(fmt.Errorf("publish %s: %w", f.path, err), s.Drop())
+		if err := f.publish(); err != nil {
+			return errors.Join(fmt.Errorf("publish: %w", err), s.Drop())
 		}
 	}
-	return s.tree.Close()
+	return s.end()
+}
+
+func (f stagedFile) publish() error {
+	if f.from == "" {
+		return f.place.remove(f.name)
+	}
+	stage, err := f.place.stage()
+	if err != nil {
+		return err
+	}
+	return stage.move(f.from, f.place, f.name)
+}
+
+func (s *Staged) end() error {
+	if s.ended {
+		return nil
+	}
+	s.ended = true
+	return s.tree.places.release()
 }
 
 // find notes what others did to a file that is about to be replaced. Only now is
@@ -94,12 +115,13 @@ func (s *Staged) find(f stagedFile) {
 	if f.was == nil {
 		return
 	}
-	switch stands, have, _, err := s.tree.look(f.path); {
+	p := path.Join(f.place.path, f.name)
+	switch stands, have, _, err := f.place.look(f.name); {
 	case err != nil: // publishing will say so
 	case stands == nothing:
-		s.Findings = append(s.Findings, Finding{f.path, FileMissing})
+		s.Findings = append(s.Findings, Finding{p, FileMissing})
 	case stands != ours || !bytes.Equal(have, f.was):
-		s.Findings = append(s.Findings, Finding{f.path, FileEdited})
+		s.Findings = append(s.Findings, Finding{p, FileEdited})
 	}
 }
 
@@ -110,32 +132,45 @@ func (s *Staged) Drop() error {
 		if f.from == "" {
 			continue
 		}
-		if err := s.tree.root.Remove(s.tree.rel(f.from)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		stage, err := f.place.stage()
+		if err == nil {
+			err = stage.remove(f.from)
+		}
+		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("drop staged file: %w", err))
 		}
 	}
 	s.files = nil
-	return errors.Join(failed, s.tree.Close())
+	return errors.Join(failed, s.end())
 }
 
-// EmptyStage removes what an earlier process left in the stage. Only the process
+// EmptyStage removes what an earlier process left in the stages. Only the process
 // that serves may do it.
 func (t *Tree) EmptyStage() error {
-	d, err := t.root.Open(t.stageDir())
+	for _, stage := range t.stages() {
+		if err := t.empty(stage); err != nil {
+			return fmt.Errorf("empty the stage: %w", err)
+		}
+	}
+	return nil
+}
+
+func (t *Tree) empty(dir string) error {
+	d, err := t.root.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("empty the stage: %w", err)
+		return err
 	}
 	defer d.Close()
 	names, err := d.Readdirnames(-1)
 	if err != nil {
-		return fmt.Errorf("empty the stage: %w", err)
+		return err
 	}
 	for _, n := range names {
-		if err := t.root.RemoveAll(path.Join(t.stageDir(), n)); err != nil {
-			return fmt.Errorf("empty the stage: %w", err)
+		if err := t.root.RemoveAll(path.Join(dir, n)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -6,12 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
-	"strings"
 	"sync/atomic"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"maildomain/module/mail"
 )
@@ -20,11 +16,11 @@ import (
 // one root, which no path and no symbolic link leads out of.
 type Tree struct {
 	root   *os.Root
-	base   string // what the paths of the layout begin with above root; empty for the whole tree
 	layout Layout
 	own    map[string]owner // by group
 	run    string           // names the staged files of this process, in no other's way
-	staged *atomic.Uint64   // numbers them
+	staged atomic.Uint64    // numbers them
+	places places           // that they wait for
 }
 
 // OpenTree opens the tree below the directory root. Ownership of files is set
@@ -34,14 +30,18 @@ func OpenTree(root string, l Layout) (*Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open root: %w", err)
 	}
-	return &Tree{root: r, layout: l, own: owners(l), run: rand.Text(), staged: new(atomic.Uint64)}, nil
+	return &Tree{root: r, layout: l, own: owners(l), run: rand.Text()}, nil
 }
 
 // Layout is what the tree was opened with.
 func (t *Tree) Layout() Layout { return t.layout }
 
 // Close closes the tree.
-func (t *Tree) Close() error { return t.root.Close() }
+func (t *Tree) Close() error {
+	t.places.mu.Lock()
+	defer t.places.mu.Unlock()
+	return errors.Join(t.places.close(), t.root.Close())
+}
 
 // MakeDirectories makes the directories that are missing, and puts their owners
 // and modes right. It returns what it did, one sentence for each.
@@ -65,91 +65,6 @@ func (t *Tree) MakeDirectories() ([]string, error) {
 		}
 	}
 	return did, nil
-}
-
-// stageDir is where files wait for their commit: beside the directories that
-// daemons search, on the same file system.
-func (t *Tree) stageDir() string { return path.Join(t.layout.Exim, "maildomain.stage") }
-
-// branch is the tree below Exim's directory alone, opened once for several files:
-// every step of a path is a call of the system. The caller closes it.
-func (t *Tree) branch() (*Tree, error) {
-	r, err := t.root.OpenRoot(t.layout.Exim)
-	if err != nil {
-		return nil, err
-	}
-	return &Tree{root: r, base: t.layout.Exim + "/", layout: t.layout, own: t.own, run: t.run, staged: t.staged}, nil
-}
-
-// rel is a path of the layout as t.root takes it.
-func (t *Tree) rel(p string) string {
-	if p+"/" == t.base {
-		return "."
-	}
-	return strings.TrimPrefix(p, t.base)
-}
-
-// create makes a new file below the stage with the owner and mode of f, never
-// readable by more than f is to be.
-func (t *Tree) create(name string, f File) (err error) {
-	w, err := t.root.OpenFile(t.rel(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.Mode)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := t.root.Mkdir(t.rel(t.stageDir()), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		w, err = t.root.OpenFile(t.rel(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.Mode)
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, w.Close()) }()
-	if _, err := t.own[f.Group].give(w, f.Mode); err != nil {
-		return err
-	}
-	_, err = w.Write(f.Body)
-	return err
-}
-
-// writable finds out beforehand whether entries of dir can be made and removed,
-// and whether a rename from the stage into it can work, where one is to be.
-func (t *Tree) writable(dir string, renamed bool) error {
-	d, err := t.root.Open(t.rel(dir))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := unix.Faccessat(int(d.Fd()), ".", unix.W_OK, 0); err != nil {
-		return &fs.PathError{Op: "write in", Path: dir, Err: err}
-	}
-	if !renamed {
-		return nil
-	}
-	stage, err := t.root.Open(t.rel(t.stageDir()))
-	if err != nil {
-		return err
-	}
-	defer stage.Close()
-	from, err := mount(stage)
-	if err != nil {
-		return err
-	}
-	to, err := mount(d)
-	if err != nil {
-		return err
-	}
-	if from != to {
-		return &fs.PathError{Op: "rename into", Path: dir, Err: syscall.EXDEV}
-	}
-	return nil
-}
-
-// mount is the id of the mount that an open directory is on (statx(2)).
-func mount(f *os.File) (uint64, error) {
-	var s unix.Statx_t
-	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &s); err != nil {
-		return 0, &fs.PathError{Op: "statx", Path: f.Name(), Err: err}
-	}
-	return s.Mnt_id, nil
 }
 
 // explain makes of what the system refused an error that a person can act on.

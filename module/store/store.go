@@ -62,8 +62,10 @@ func Open(ctx context.Context, path string, now func() time.Time) (_ *DB, err er
 	}
 	// Pragmas belong in the DSN: database/sql has a pool, and a PRAGMA run once
 	// reaches one connection of it.
+	// What a savepoint would undo is kept in memory: in a file it would be written there
+	// page by page for every change, and thrown away.
 	db.writePool, err = sql.Open("sqlite", dsn(path, "_txlock=immediate", "_pragma=busy_timeout(10000)",
-		"_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)", "_pragma=foreign_keys(1)"))
+		"_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)", "_pragma=foreign_keys(1)", "_pragma=temp_store(MEMORY)"))
 	if err != nil {
 		return nil, err
 	}
