@@ -170,14 +170,14 @@ func (e *endpoint) caller(ctx context.Context, q *query) (core.Caller, error) {
 // (auth), a user name and password (authinfo), or a login (func=auth).
 func byCredentials(ctx context.Context, c *core.Core, q *query) (core.Caller, error) {
 	if name := q.params["username"]; name != "" && q.function == "auth" {
-		return c.CheckPassword(ctx, name, q.params["password"])
+		return c.CheckPassword(ctx, name, q.params["password"], q.remoteIP)
 	}
 	if q.session != "" {
 		return c.ResumeSession(q.session)
 	}
 	if q.authinfo != "" {
 		name, password, _ := strings.Cut(q.authinfo, ":") // the password may have colons of its own
-		return c.CheckPassword(ctx, name, password)
+		return c.CheckPassword(ctx, name, password, q.remoteIP)
 	}
 	return core.Caller{}, core.NoCredentials()
 }

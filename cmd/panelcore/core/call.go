@@ -60,6 +60,7 @@ func (c *Core) call(ctx context.Context, by Caller, r Request) (*Answer, error) 
 	if by.Real != by.User {
 		s.SuBy = by.Real
 	}
+	defer c.progress.begin(r.ID, f.owner)()
 	a := &Answer{}
 	if err := f.owner.call(ctx, wire.Call{Func: r.Func, Params: c.withFilter(by, r), Session: s}, &a.Result); err != nil {
 		return nil, err

@@ -58,8 +58,16 @@ func (c *conn) serve(ctx context.Context, req *jsonrpc2.Request) {
 		c.reply(ctx, req, c.module.core.users.query(q), nil)
 	case wire.CoreParams:
 		c.reply(ctx, req, c.module.core.params.all(), nil)
-	case wire.CoreProgress, wire.CoreChanged:
-		// Nobody here shows them; pages ask for the list again.
+	case wire.CoreProgress:
+		var w wire.Progress
+		if err := params(req, &w); err != nil {
+			c.reply(ctx, req, nil, invalidParams(err))
+			return
+		}
+		c.module.core.progress.report(c.module, w)
+		c.reply(ctx, req, struct{}{}, nil)
+	case wire.CoreChanged:
+		// Nobody here shows it; pages ask for the list again.
 		c.reply(ctx, req, struct{}{}, nil)
 	default:
 		c.reply(ctx, req, nil, &jsonrpc2.Error{Code: jsonrpc2.CodeMethodNotFound, Message: fmt.Sprintf("method %.100q not found", req.Method)})

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"math"
+	"time"
 )
 
 // A Caller is who makes a call, checked. It is good for one call: rights can
@@ -22,17 +24,32 @@ func callerOf(real, as *user) Caller {
 	return Caller{User: as.Name, Real: real.Name, Level: as.Level, Lang: real.Lang}
 }
 
-// CheckPassword returns the caller that name and password prove.
-func (c *Core) CheckPassword(ctx context.Context, name, password string) (Caller, error) {
+// CheckPassword returns the caller that name and password prove. address is where
+// they came from: after too many wrong ones the next is not even looked at.
+func (c *Core) CheckPassword(ctx context.Context, name, password, address string) (Caller, error) {
+	name = cut(name) // no user has so long a name, and what failed is remembered
+	if wait := c.attempts.wait(address, name); wait > 0 {
+		return Caller{}, tooMany(wait)
+	}
 	u := c.users.find(name)
 	right, err := c.logins.check(ctx, u, name, password)
 	if err != nil {
 		return Caller{}, err
 	}
 	if !right || !u.Active {
+		c.attempts.failed(address, name)
 		return Caller{}, badPassword()
 	}
+	// Of many guesses at once, the right one does not count after the wrong ones.
+	if wait := c.attempts.wait(address, name); wait > 0 {
+		return Caller{}, tooMany(wait)
+	}
+	c.attempts.succeeded(address, name)
 	return callerOf(u, u), nil
+}
+
+func tooMany(wait time.Duration) *Error {
+	return fail(typeAuth, "attempts", "attempts", int(math.Ceil(wait.Minutes())))
 }
 
 func badPassword() *Error { return fail(typeAuth, "badpassword", "badpassword") }

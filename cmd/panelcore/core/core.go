@@ -63,6 +63,8 @@ type Core struct {
 	params   *paramTable
 	hashing  *hashing
 	logins   *logins
+	attempts *attempts
+	progress *progress
 	sessions *sessions
 	modules  []*module
 
@@ -106,6 +108,8 @@ func Open(ctx context.Context, opt Options) (_ *Core, err error) {
 		return nil, err
 	}
 	c.logins = newLogins(opt.Now, c.hashing)
+	c.attempts = newAttempts(opt.Now)
+	c.progress = newProgress()
 	c.sessions = newSessions(opt.Now)
 	if err := c.registerOwn(); err != nil {
 		return nil, err

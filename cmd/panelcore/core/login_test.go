@@ -140,10 +140,10 @@ func TestHashIsPHC(t *testing.T) {
 func TestSessionsAreBounded(t *testing.T) {
 	clock := &clock{time.Unix(1_000_000, 0)}
 	s := newSessions(clock.Now)
-	first := s.open("u", "u")
+	first := s.open("u", "u", sessionKey{})
 	for range maxUserSessions {
 		clock.now = clock.now.Add(time.Second)
-		s.open("u", "u")
+		s.open("u", "u", sessionKey{})
 	}
 	if _, _, ok := s.use(first); ok {
 		t.Error("the oldest session is still there")
@@ -152,14 +152,14 @@ func TestSessionsAreBounded(t *testing.T) {
 		t.Errorf("%d sessions", len(s.all))
 	}
 	clock.now = clock.now.Add(sessionIdle)
-	oldest := sessionKey(sha256.Sum256([]byte(s.open("v", "v"))))
+	oldest := sessionKey(sha256.Sum256([]byte(s.open("v", "v", sessionKey{}))))
 	if len(s.all) != 1 {
 		t.Errorf("%d sessions after an hour", len(s.all))
 	}
 	for i := range maxSessions - 1 {
 		s.all[sha256.Sum256([]byte{byte(i), byte(i >> 8)})] = &session{real: fmt.Sprint(i), used: clock.now.Add(1)}
 	}
-	s.open("w", "w")
+	s.open("w", "w", sessionKey{})
 	if _, ok := s.all[oldest]; ok || len(s.all) != maxSessions {
 		t.Errorf("%d sessions of many users; the oldest is there: %v", len(s.all), ok)
 	}

@@ -31,7 +31,7 @@ var ownFunctions = map[string]struct {
 
 // openSession opens a session for a caller who has proved who they are.
 func (c *Core) openSession(_ context.Context, by Caller, _ Request) (*Answer, error) {
-	return &Answer{Auth: &Auth{ID: c.sessions.open(by.Real, by.User), Level: by.Level}}, nil
+	return &Answer{Auth: &Auth{ID: c.sessions.open(by.Real, by.User, by.session), Level: by.Level}}, nil
 }
 
 func (c *Core) endSession(_ context.Context, by Caller, _ Request) (*Answer, error) {

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -27,12 +28,37 @@ type Function struct {
 	run   ownRun  // nil: the owner is called
 }
 
-// A registry is everything that can be called, by name. It is replaced, never
-// changed.
-type registry map[string]*Function
+// A registry is everything that can be called, by name, and where it stands in
+// the menus. It is replaced, never changed.
+type registry struct {
+	functions map[string]*Function
+	menus     map[*module]Menu
+}
+
+// A Menu is what a module, or the core itself, adds to the menu of pages.
+type Menu struct {
+	Nodes []*tree.Node          // the elements mainmenu
+	Texts map[string]*tree.Node // of its entries, by language
+}
 
 // Function returns the entry of that name, nil when nobody has registered it.
-func (c *Core) Function(name string) *Function { return (*c.registry.Load())[name] }
+func (c *Core) Function(name string) *Function { return c.registry.Load().functions[name] }
+
+// Functions returns all entries, in no order.
+func (c *Core) Functions() iter.Seq[*Function] { return maps.Values(c.registry.Load().functions) }
+
+// Menus returns the menus of the modules in the order of their names, and the
+// core's own at the end.
+func (c *Core) Menus() []Menu {
+	r := c.registry.Load()
+	var menus []Menu
+	for _, m := range append(slices.Clone(c.modules), nil) {
+		if menu := r.menus[m]; len(menu.Nodes) > 0 {
+			menus = append(menus, menu)
+		}
+	}
+	return menus
+}
 
 // register puts what owner can do in the place of what it could do before.
 func (c *Core) register(owner *module, functions []wire.Function, metadata string) error {
@@ -45,18 +71,20 @@ func (c *Core) register(owner *module, functions []wire.Function, metadata strin
 	}
 	c.registering.Lock()
 	defer c.registering.Unlock()
-	next := registry{}
+	next := &registry{map[string]*Function{}, map[*module]Menu{}}
 	if old := c.registry.Load(); old != nil {
-		maps.Copy(next, *old)
-		maps.DeleteFunc(next, func(_ string, f *Function) bool { return f.owner == owner })
+		maps.Copy(next.functions, old.functions)
+		maps.Copy(next.menus, old.menus)
+		maps.DeleteFunc(next.functions, func(_ string, f *Function) bool { return f.owner == owner })
 	}
 	for _, w := range functions {
-		if err := checkFunction(w, next[w.Name]); err != nil {
+		if err := checkFunction(w, next.functions[w.Name]); err != nil {
 			return err
 		}
-		next[w.Name] = newFunction(w, owner, root)
+		next.functions[w.Name] = newFunction(w, owner, root)
 	}
-	c.registry.Store(&next)
+	next.menus[owner] = newMenu(root)
+	c.registry.Store(next)
 	return nil
 }
 
@@ -80,7 +108,7 @@ func checkFunction(w wire.Function, taken *Function) error {
 }
 
 func newFunction(w wire.Function, owner *module, root *tree.Node) *Function {
-	f := &Function{Name: w.Name, Kind: w.Kind, Level: w.Level, owner: owner, Secret: map[string]bool{}, Messages: map[string]*tree.Node{}}
+	f := &Function{Name: w.Name, Kind: w.Kind, Level: w.Level, owner: owner, Secret: map[string]bool{}}
 	for _, n := range root.Children {
 		switch {
 		case n.Name == "metadata" && n.Attr("name") == w.Name:
@@ -89,15 +117,39 @@ func newFunction(w wire.Function, owner *module, root *tree.Node) *Function {
 				f.Columns = []string{key} // rows begin with what names them
 			}
 			f.describe(n)
-		case n.Name == "lang":
-			for _, m := range n.Children {
-				if m.Name == "messages" && m.Attr("name") == w.Name {
-					f.Messages[n.Attr("name")] = m
-				}
+		}
+	}
+	f.Messages = messages(root, w.Name)
+	return f
+}
+
+// menuTexts is the name of the messages that the entries of menus are named by.
+const menuTexts = "desktop"
+
+func newMenu(root *tree.Node) Menu {
+	menu := Menu{Texts: messages(root, menuTexts)}
+	for _, n := range root.Children {
+		if n.Name == "mainmenu" {
+			menu.Nodes = append(menu.Nodes, n)
+		}
+	}
+	return menu
+}
+
+// messages returns the texts of that name, by language.
+func messages(root *tree.Node, name string) map[string]*tree.Node {
+	texts := map[string]*tree.Node{}
+	for _, lang := range root.Children {
+		if lang.Name != "lang" {
+			continue
+		}
+		for _, m := range lang.Children {
+			if m.Name == "messages" && m.Attr("name") == name {
+				texts[lang.Attr("name")] = m
 			}
 		}
 	}
-	return f
+	return texts
 }
 
 // describe collects columns and fields in their order, and what is secret.
@@ -143,7 +195,7 @@ func (c *Core) registerOwn() error {
 	if err := c.register(nil, functions, ownMetadata); err != nil {
 		return fmt.Errorf("register the core's own functions: %w", err)
 	}
-	for name, f := range *c.registry.Load() { // nobody reads it yet
+	for name, f := range c.registry.Load().functions { // nobody reads it yet
 		f.run = ownFunctions[name].run
 	}
 	return nil

@@ -3,6 +3,7 @@ package core
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"maps"
 	"sync"
 	"time"
 )
@@ -40,8 +41,9 @@ func newSessions(now func() time.Time) *sessions {
 	return &sessions{now: now, all: map[sessionKey]*session{}}
 }
 
-// open begins a session and returns its id, 130 random bits.
-func (s *sessions) open(real, user string) string {
+// open begins a session and returns its id, 130 random bits. It begins with the
+// filters of the session from, zero for none.
+func (s *sessions) open(real, user string, from sessionKey) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
@@ -69,7 +71,11 @@ func (s *sessions) open(real, user string) string {
 		delete(s.all, oldest)
 	}
 	id := rand.Text()
-	s.all[sha256.Sum256([]byte(id))] = &session{real: real, user: user, used: now}
+	o := &session{real: real, user: user, used: now}
+	if old := s.all[from]; old != nil && old.real == real {
+		o.filters = maps.Clone(old.filters)
+	}
+	s.all[sha256.Sum256([]byte(id))] = o
 	return id
 }
 

@@ -112,7 +112,7 @@ func prepare(t *testing.T, dir, password string, demo bool) (*core.Core, core.De
 func TestDemonstrationPassword(t *testing.T) {
 	dir := dataDir(t)
 	in := func(c *core.Core, password string) bool {
-		_, err := c.CheckPassword(t.Context(), "user2", password)
+		_, err := c.CheckPassword(t.Context(), "user2", password, "192.0.2.1")
 		return err == nil
 	}
 	c, d := prepare(t, dir, "", true)
