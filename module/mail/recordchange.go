@@ -1,0 +1,35 @@
+package mail
+
+// A RecordChange hands one record over to whoever serves the zone: puts it, so
+// that its values stand, or removes it. Only values that are ours are touched.
+type RecordChange struct {
+	Record
+	// Ours are the values at the name and type that the module may take away:
+	// all that it ever asked to put there and has not seen withdrawn. They are
+	// written down before they are put, so that an answer that is lost leaves no
+	// value without an owner.
+	Ours   []string
+	Remove bool // Values mean nothing then
+}
+
+// A Handed is how far a change came.
+type Handed string
+
+// What a hand-over can come to.
+const (
+	Published Handed = "published" // stands, or, when it was to be removed, is gone
+	NoZone    Handed = "no_zone"   // nobody there serves such a zone: a person adds the record elsewhere
+	Refused   Handed = "refused"   // will not be taken as it is; a person has to act
+	Conflict  Handed = "conflict"  // another's record stands in its place; Verdict proposes how to merge
+	Pending   Handed = "pending"   // not now; try again later
+)
+
+// A RecordOutcome is what became of a change.
+type RecordOutcome struct {
+	Name    string
+	Type    RecordType
+	Handed  Handed
+	Reason  string   // for the log and for people who can read it; empty when published
+	Foreign []string // of the values that were to stand: those that stood already and are not ours to remove
+	Verdict Verdict  // with Conflict: what stands there, and what is proposed
+}

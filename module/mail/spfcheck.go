@@ -1,0 +1,395 @@
+package mail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// A Lookup asks DNS for the values of a name and type, in the form of
+// Record.Values. No values and no error: there are none, or no such name. An
+// error: nobody knows for now.
+type Lookup func(ctx context.Context, name string, t RecordType) ([]string, error)
+
+// An SPFSender is who a receiver sees (RFC 7208 section 4.1).
+type SPFSender struct {
+	IP     netip.Addr
+	Domain string // of the envelope sender, in A-labels
+	Local  string // local part of the envelope sender; empty: postmaster
+	HELO   string // what the client calls itself
+}
+
+func (s SPFSender) local() string {
+	if s.Local == "" {
+		return "postmaster"
+	}
+	return s.Local
+}
+
+// An SPFResult is what a receiver makes of it (RFC 7208 section 2.6).
+type SPFResult string
+
+// The results.
+const (
+	SPFNone      SPFResult = "none"      // there is no policy
+	SPFNeutral   SPFResult = "neutral"   // the policy does not say
+	SPFPass      SPFResult = "pass"      // may send
+	SPFFail      SPFResult = "fail"      // may not send
+	SPFSoftFail  SPFResult = "softfail"  // likely may not send
+	SPFTempError SPFResult = "temperror" // DNS did not answer
+	SPFPermError SPFResult = "permerror" // the policy, or one that it includes, is wrong
+)
+
+// An SPFOutcome is a result, and how it came about.
+type SPFOutcome struct {
+	Result  SPFResult
+	Term    string // of the first policy, that decided; empty: none did
+	Lookups int    // terms that asked DNS
+	Err     error  // what is wrong; with the two error results only
+}
+
+// Limits of RFC 7208 section 4.6.4.
+const (
+	mostSPFLookups = 10
+	mostSPFVoids   = 2  // look-ups without an answer
+	mostSPFNames   = 10 // of one mx or ptr
+)
+
+// CheckSPF is check_host of RFC 7208 section 4: finds the policy of the sender's
+// domain and evaluates it.
+func CheckSPF(ctx context.Context, ask Lookup, s SPFSender) SPFOutcome {
+	e := &spfRun{ask: ask, sender: s}
+	result, err := e.host(ctx, s.Domain)
+	return SPFOutcome{result, e.decided, e.lookups, err}
+}
+
+// CheckSPFPolicy is CheckSPF with p in place of what the sender's domain
+// publishes: how a policy would do that does not stand in DNS yet.
+func CheckSPFPolicy(ctx context.Context, ask Lookup, s SPFSender, p SPF) SPFOutcome {
+	e := &spfRun{ask: ask, sender: s}
+	result, err := e.policy(ctx, s.Domain, p)
+	return SPFOutcome{result, e.decided, e.lookups, err}
+}
+
+// An spfRun is one evaluation, with its includes and redirects.
+type spfRun struct {
+	ask     Lookup
+	sender  SPFSender
+	lookups int
+	voids   int
+	depth   int
+	decided string
+}
+
+// An spfProblem ends the evaluation with temperror or permerror.
+type spfProblem struct {
+	result SPFResult
+	err    error
+}
+
+func (p *spfProblem) Error() string { return p.err.Error() }
+func (p *spfProblem) Unwrap() error { return p.err }
+
+func permError(format string, args ...any) error {
+	return &spfProblem{SPFPermError, fmt.Errorf(format, args...)}
+}
+
+// ended is the result that err stands for.
+func ended(err error) (SPFResult, error) {
+	var p *spfProblem
+	if errors.As(err, &p) {
+		return p.result, p.err
+	}
+	return SPFPermError, err
+}
+
+func (e *spfRun) host(ctx context.Context, domain string) (SPFResult, error) {
+	if !dnsName(domain) || !strings.Contains(domain, ".") {
+		return SPFNone, nil
+	}
+	texts, err := e.ask(ctx, domain, TypeTXT)
+	if err != nil {
+		return SPFTempError, fmt.Errorf("ask for the policy of %s: %w", domain, err)
+	}
+	var found []string
+	for _, t := range texts {
+		if IsSPF(t) {
+			found = append(found, t)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return SPFNone, nil
+	case 1:
+	default:
+		return SPFPermError, fmt.Errorf("%s has %d SPF records", domain, len(found))
+	}
+	p, err := ParseSPF(found[0])
+	if err != nil {
+		return SPFPermError, fmt.Errorf("%s: %w", domain, err)
+	}
+	return e.policy(ctx, domain, p)
+}
+
+func (e *spfRun) policy(ctx context.Context, domain string, p SPF) (SPFResult, error) {
+	hasAll := false
+	for _, m := range p.Mechanisms {
+		hasAll = hasAll || m.Name == "all"
+		matched, err := e.match(ctx, domain, m)
+		if err != nil {
+			return ended(err)
+		}
+		if matched {
+			e.decide(m.String())
+			return map[byte]SPFResult{'+': SPFPass, '-': SPFFail, '~': SPFSoftFail, '?': SPFNeutral}[m.Qualifier], nil
+		}
+	}
+	if p.Redirect == "" || hasAll {
+		return SPFNeutral, nil
+	}
+	return e.redirect(ctx, domain, p.Redirect)
+}
+
+// decide notes the term of the first policy only.
+func (e *spfRun) decide(term string) {
+	if e.depth == 0 {
+		e.decided = term
+	}
+}
+
+func (e *spfRun) redirect(ctx context.Context, domain, spec string) (SPFResult, error) {
+	if err := e.count(); err != nil {
+		return ended(err)
+	}
+	target, err := e.target(ctx, domain, spec)
+	if err != nil {
+		return ended(err)
+	}
+	e.depth++
+	result, err := e.host(ctx, target)
+	e.depth--
+	e.decide("redirect=" + spec)
+	if result == SPFNone {
+		return SPFPermError, fmt.Errorf("redirect=%s: there is no policy", target)
+	}
+	return result, err
+}
+
+// count is one more term that asks DNS.
+func (e *spfRun) count() error {
+	if e.lookups == mostSPFLookups {
+		return permError("more than %d look-ups", mostSPFLookups)
+	}
+	e.lookups++
+	return nil
+}
+
+// values asks, and counts what has no answer.
+func (e *spfRun) values(ctx context.Context, name string, t RecordType) ([]string, error) {
+	if !dnsName(name) { // as if there were no such name (RFC 7208 section 4.8)
+		return nil, e.void()
+	}
+	vs, err := e.ask(ctx, name, t)
+	if err != nil {
+		return nil, &spfProblem{SPFTempError, fmt.Errorf("ask for %s of %s: %w", t, name, err)}
+	}
+	if len(vs) == 0 {
+		return nil, e.void()
+	}
+	return vs, nil
+}
+
+func (e *spfRun) void() error {
+	if e.voids == mostSPFVoids {
+		return permError("more than %d look-ups without an answer", mostSPFVoids)
+	}
+	e.voids++
+	return nil
+}
+
+// target is the name that a domain-spec stands for; the domain itself for none.
+func (e *spfRun) target(ctx context.Context, domain, spec string) (string, error) {
+	if spec == "" {
+		return domain, nil
+	}
+	ptr := "unknown"
+	if usesP(spec) {
+		if names := e.validated(ctx, domain, e.pointers(ctx)); len(names) > 0 {
+			ptr = names[0]
+		}
+	}
+	return e.sender.expand(spec, domain, ptr), nil
+}
+
+func (e *spfRun) match(ctx context.Context, domain string, m SPFMechanism) (bool, error) {
+	switch m.Name {
+	case "all":
+		return true, nil
+	case "ip4", "ip6":
+		return m.Network.Contains(e.sender.IP.Unmap()), nil
+	}
+	if err := e.count(); err != nil {
+		return false, err
+	}
+	name, err := e.target(ctx, domain, m.Domain)
+	if err != nil {
+		return false, err
+	}
+	switch m.Name {
+	case "include":
+		return e.include(ctx, name)
+	case "a":
+		return e.addressOf(ctx, name, m)
+	case "mx":
+		return e.exchangerOf(ctx, name, m)
+	case "ptr":
+		return e.pointsTo(ctx, name)
+	default: // exists
+		vs, err := e.values(ctx, name, TypeA)
+		return len(vs) > 0, err
+	}
+}
+
+// include turns the result of another policy into a match (RFC 7208 section 5.2).
+func (e *spfRun) include(ctx context.Context, name string) (bool, error) {
+	e.depth++
+	result, err := e.host(ctx, name)
+	e.depth--
+	switch result {
+	case SPFPass:
+		return true, nil
+	case SPFTempError, SPFPermError:
+		return false, &spfProblem{result, err}
+	case SPFNone:
+		return false, permError("include:%s: there is no policy", name)
+	}
+	return false, nil
+}
+
+func (e *spfRun) addressOf(ctx context.Context, name string, m SPFMechanism) (bool, error) {
+	ip := e.sender.IP.Unmap()
+	t, bits := TypeAAAA, m.Bits6
+	if ip.Is4() {
+		t, bits = TypeA, m.Bits4
+	}
+	vs, err := e.values(ctx, name, t)
+	if err != nil {
+		return false, err
+	}
+	for _, v := range vs {
+		a, err := netip.ParseAddr(v)
+		if err == nil && a.BitLen() == ip.BitLen() && netip.PrefixFrom(a, bits).Contains(ip) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (e *spfRun) exchangerOf(ctx context.Context, name string, m SPFMechanism) (bool, error) {
+	vs, err := e.values(ctx, name, TypeMX)
+	if err != nil {
+		return false, err
+	}
+	if len(vs) > mostSPFNames {
+		return false, permError("mx:%s: more than %d names", name, mostSPFNames)
+	}
+	for _, v := range vs {
+		_, host, err := SplitMX(v)
+		if err != nil || host == "." {
+			continue
+		}
+		if matched, err := e.addressOf(ctx, host, m); matched || err != nil {
+			return matched, err
+		}
+	}
+	return false, nil
+}
+
+// SplitMX is the preference and the host of a value of MX; the host "." takes
+// no mail (RFC 7505).
+func SplitMX(v string) (preference int, host string, err error) {
+	v, err = NormalValue(TypeMX, v)
+	if err != nil {
+		return 0, "", err
+	}
+	p, host, _ := strings.Cut(v, " ")
+	preference, err = strconv.Atoi(p)
+	return preference, host, err
+}
+
+// pointsTo is the ptr mechanism (RFC 7208 section 5.5); no error of DNS fails it.
+func (e *spfRun) pointsTo(ctx context.Context, name string) (bool, error) {
+	names := e.pointers(ctx)
+	if len(names) == 0 {
+		return false, e.void()
+	}
+	name = strings.ToLower(name)
+	for _, n := range e.validated(ctx, name, names) {
+		if n == name || strings.HasSuffix(n, "."+name) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// pointers are the first names of the sender's address; none where DNS fails.
+func (e *spfRun) pointers(ctx context.Context) []string {
+	vs, err := e.ask(ctx, ReverseName(e.sender.IP), TypePTR)
+	if err != nil {
+		return nil
+	}
+	return vs[:min(len(vs), mostSPFNames)]
+}
+
+// validated are the names whose addresses contain the sender's, those that are
+// domain or below it first (RFC 7208 section 7.3).
+func (e *spfRun) validated(ctx context.Context, domain string, names []string) []string {
+	ip := e.sender.IP.Unmap()
+	t := TypeAAAA
+	if ip.Is4() {
+		t = TypeA
+	}
+	var same, below, others []string
+	for _, n := range names {
+		n = strings.ToLower(strings.TrimSuffix(n, "."))
+		if !dnsName(n) {
+			continue
+		}
+		vs, err := e.ask(ctx, n, t)
+		if err != nil || !hasAddr(vs, ip) {
+			continue
+		}
+		switch {
+		case strings.EqualFold(n, domain):
+			same = append(same, n)
+		case strings.HasSuffix(n, "."+strings.ToLower(domain)):
+			below = append(below, n)
+		default:
+			others = append(others, n)
+		}
+	}
+	return append(append(same, below...), others...)
+}
+
+func hasAddr(vs []string, ip netip.Addr) bool {
+	for _, v := range vs {
+		if a, err := netip.ParseAddr(v); err == nil && a.Unmap() == ip {
+			return true
+		}
+	}
+	return false
+}
+
+// ReverseName is where the PTR records of an address stand (RFC 1035 section
+// 3.5, RFC 3596 section 2.5), without the final dot.
+func ReverseName(a netip.Addr) string {
+	a = a.Unmap()
+	p := macroPart{reverse: true}
+	if a.Is4() {
+		return p.transform(a.String()) + ".in-addr.arpa"
+	}
+	return p.transform(dottedIP(a)) + ".ip6.arpa"
+}
