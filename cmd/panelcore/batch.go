@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,10 +22,10 @@ import (
 
 // A batchCall is one line of a batch.
 type batchCall struct {
-	line int
-	form url.Values
-	said string // the answer in words; empty: not asked yet
-	bad  bool
+	line     int
+	sent     string // as a line of api.BatchPath
+	answered bool
+	said     string // the answer in words
 }
 
 // batch makes the calls of a file, several at once, and prints a line for each, in
@@ -40,32 +40,24 @@ func (c *ctlCmd) batch() error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", c.Batch, err)
 	}
-	client := c.client()
-	todo := make(chan *batchCall)
-	var wg sync.WaitGroup
+	if len(calls) == 0 {
+		return nil
+	}
 	var done, failed atomic.Int64
-	for range min(c.Jobs, len(calls)) {
-		wg.Go(func() {
-			for b := range todo {
-				if b.ask(c, client); b.bad {
-					failed.Add(1)
-				}
-				done.Add(1)
-			}
-		})
-	}
 	stop := progress(len(calls), &done, &failed)
-	for _, b := range calls {
-		todo <- b
-	}
-	close(todo)
-	wg.Wait()
+	broken := c.make(calls, &done, &failed)
 	stop()
+	if broken != nil && done.Load() == 0 {
+		return broken
+	}
 	out := bufio.NewWriter(os.Stdout)
 	for _, b := range calls {
+		if !b.answered {
+			b.said = "ERROR no answer: give the same file again"
+		}
 		fmt.Fprintf(out, "%d %s\n", b.line, b.said)
 	}
-	if err := out.Flush(); err != nil {
+	if err := errors.Join(broken, out.Flush()); err != nil {
 		return err
 	}
 	if failed.Load() > 0 {
@@ -74,23 +66,80 @@ func (c *ctlCmd) batch() error {
 	return nil
 }
 
-// ask makes the call. A call that got no answer is bad too: it can be repeated.
-func (b *batchCall) ask(c *ctlCmd, client *http.Client) {
-	id := sha256.Sum256(fmt.Appendf(nil, "%d\x00%s\x00%s", b.line, c.User, b.form.Encode()))
-	resp, err := c.post(client, b.form, hex.EncodeToString(id[:20]))
+// make sends the calls and takes their answers as they come.
+func (c *ctlCmd) make(calls []*batchCall, done, failed *atomic.Int64) error {
+	req, err := http.NewRequest(http.MethodPost, "http://panelcore"+api.BatchPath, &batchBody{calls: calls})
 	if err != nil {
-		b.said, b.bad = "ERROR "+err.Error(), true
-		return
+		return err
+	}
+	req.Header.Set(api.JobsHeader, strconv.Itoa(c.Jobs))
+	resp, err := c.ask(req)
+	if err != nil {
+		return err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err != nil {
-		b.said, b.bad = "ERROR "+err.Error(), true
-		return
+	lines := bufio.NewReaderSize(resp.Body, 64<<10)
+	for {
+		line, err := lines.ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("read answers: %w", err)
+		}
+		number, rest, _ := strings.Cut(line[:len(line)-1], " ")
+		result, said, _ := strings.Cut(rest, " ")
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 0 || n >= len(calls) || calls[n].answered {
+			return fmt.Errorf("read answers: a line that answers nothing: %.80q", line)
+		}
+		calls[n].answered, calls[n].said = true, said
+		if result == "error" {
+			failed.Add(1)
+		}
+		done.Add(1)
 	}
-	first, _, _ := strings.Cut(string(text), "\n")
-	b.said = first
-	b.bad = resp.StatusCode != http.StatusOK || resp.Header.Get(api.ResultHeader) == "error"
+	if left := int64(len(calls)) - done.Load(); left > 0 {
+		return fmt.Errorf("the core ended before it answered %d calls", left)
+	}
+	return nil
+}
+
+// A batchBody is read as the lines of the calls.
+type batchBody struct {
+	calls []*batchCall
+	next  []byte
+}
+
+func (b *batchBody) Read(p []byte) (int, error) {
+	const much = 16 << 10
+	if len(b.next) == 0 {
+		for b.next = b.next[:0]; len(b.calls) > 0 && len(b.next) < much; b.calls = b.calls[1:] {
+			b.next = append(append(b.next, b.calls[0].sent...), '\n')
+			b.calls[0].sent = ""
+		}
+	}
+	if len(b.next) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, b.next)
+	b.next = b.next[n:]
+	return n, nil
+}
+
+// call is the call that stands in a line of the file.
+func (c *ctlCmd) call(line int, function string, params []string) (*batchCall, error) {
+	form, err := c.form(function, params)
+	if err != nil {
+		return nil, fmt.Errorf("line %d: %w", line, err)
+	}
+	text := form.Encode()
+	id := sha256.Sum256(fmt.Appendf(nil, "%d\x00%s\x00%s", line, c.User, text))
+	sent := hex.EncodeToString(id[:20]) + " " + text
+	if len(sent) >= api.MaxBatchLine {
+		return nil, fmt.Errorf("line %d: more than %d bytes", line, api.MaxBatchLine)
+	}
+	return &batchCall{line: line, sent: sent}, nil
 }
 
 // readBatch reads the calls: a CSV file whose first row names the parameters of
@@ -122,11 +171,11 @@ func (c *ctlCmd) readBatch() ([]*batchCall, error) {
 		if !strings.Contains(words[0], "=") {
 			function, words = words[0], words[1:]
 		}
-		form, err := c.form(function, append(words, c.Params...))
+		b, err := c.call(n, function, append(words, c.Params...))
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
+			return nil, err
 		}
-		calls = append(calls, &batchCall{line: n, form: form})
+		calls = append(calls, b)
 	}
 	return calls, lines.Err()
 }
@@ -151,11 +200,11 @@ func (c *ctlCmd) readCSV(r io.Reader) ([]*batchCall, error) {
 		for i, v := range row {
 			params = append(params, strings.TrimSpace(names[i])+"="+v)
 		}
-		form, err := c.form(c.Func, append(params, c.Params...))
+		b, err := c.call(line, c.Func, append(params, c.Params...))
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", line, err)
+			return nil, err
 		}
-		calls = append(calls, &batchCall{line: line, form: form})
+		calls = append(calls, b)
 	}
 }
 

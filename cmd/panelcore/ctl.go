@@ -41,15 +41,11 @@ func (c *ctlCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	resp, err := c.post(c.client(), form, "")
+	resp, err := c.post(form)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
-		return fmt.Errorf("call %s: %s: %s", c.Func, resp.Status, strings.TrimSpace(string(text)))
-	}
 	if err := c.print(resp.Body); err != nil {
 		return fmt.Errorf("read answer: %w", err)
 	}
@@ -81,28 +77,25 @@ func (c *ctlCmd) form(function string, params []string) (url.Values, error) {
 	return form, nil
 }
 
-// client calls the running core over its control socket.
-func (c *ctlCmd) client() *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		MaxIdleConnsPerHost: c.Jobs,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", socketPath(c.Data))
-		},
-	}}
-}
-
-// post makes a call, which id names for repeats where it is not empty.
-func (c *ctlCmd) post(client *http.Client, form url.Values, id string) (*http.Response, error) {
-	path := socketPath(c.Data)
+// post makes a call.
+func (c *ctlCmd) post(form url.Values) (*http.Response, error) {
 	req, err := http.NewRequest(http.MethodPost, "http://panelcore"+api.Path, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, fmt.Errorf("call %s: %w", form.Get("func"), err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return c.ask(req)
+}
+
+// ask sends a request to the running core over its control socket.
+func (c *ctlCmd) ask(req *http.Request) (*http.Response, error) {
+	path := socketPath(c.Data)
+	client := http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		},
+	}}
 	req.Header.Set(api.UserHeader, c.User)
-	if id != "" {
-		req.Header.Set("X-Request-Id", id)
-	}
 	resp, err := client.Do(req)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
@@ -110,7 +103,11 @@ func (c *ctlCmd) post(client *http.Client, form url.Values, id string) (*http.Re
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("the control socket %s is only for root and the user that runs the core", path)
 	case err != nil:
-		return nil, fmt.Errorf("call %s: %w", form.Get("func"), err)
+		return nil, fmt.Errorf("ask the core: %w", err)
+	case resp.StatusCode != http.StatusOK:
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
+		return nil, fmt.Errorf("ask the core: %s: %s", resp.Status, strings.TrimSpace(string(text)))
 	}
 	return resp, nil
 }

@@ -26,12 +26,6 @@ func New(c *core.Core, log zerolog.Logger) *http.Server {
 	return server(&endpoint{core: c, log: log, identify: byCredentials}, log)
 }
 
-// NewLocal returns a server for the control socket, whose calls name their user
-// in the header X-Panel-User. Serve it on a listener from Local only.
-func NewLocal(c *core.Core, log zerolog.Logger) *http.Server {
-	return server(&endpoint{core: c, log: log, identify: byHeader}, log)
-}
-
 func server(e *endpoint, log zerolog.Logger) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle(Path, e)
