@@ -14,8 +14,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -28,21 +30,30 @@ func mustSelector(t testing.TB, s string) Selector {
 	return sel
 }
 
+// someKeys are a key of each kind, made once.
+var someKeys = sync.OnceValues(func() ([]DKIMKey, error) {
+	short, err := NewRSAKey(1024)
+	long, err2 := NewRSAKey(2048)
+	ed, err3 := NewEd25519Key()
+	return []DKIMKey{short, long, ed}, errors.Join(err, err2, err3)
+})
+
 func newKeys(t testing.TB) []DKIMKey {
 	t.Helper()
-	var ks []DKIMKey
-	for _, bits := range []int{1024, 2048} {
-		k, err := NewRSAKey(bits)
-		if err != nil || k.Bits() != bits || k.Algorithm() != DKIMRSA {
-			t.Fatalf("NewRSAKey(%d) = %v, %v", bits, k, err)
+	ks, err := someKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Clone(ks)
+}
+
+func TestKeysHaveTheLengthThatWasAskedFor(t *testing.T) {
+	ks := newKeys(t)
+	for i, want := range []string{"rsa 1024", "rsa 2048", "ed25519 256"} {
+		if got := ks[i].String(); got != want {
+			t.Errorf("%s, want %s", got, want)
 		}
-		ks = append(ks, k)
 	}
-	k, err := NewEd25519Key()
-	if err != nil || k.Bits() != 256 || k.Algorithm() != DKIMEd25519 {
-		t.Fatalf("NewEd25519Key() = %v, %v", k, err)
-	}
-	return append(ks, k)
 }
 
 func TestKeysAreReadBackFromTheirPEM(t *testing.T) {
@@ -146,7 +157,7 @@ func TestKeysDoNotPrintThemselves(t *testing.T) {
 // we write of that key is its text, byte for byte.
 func TestGenkeyTextIsWhatOpendkimWrites(t *testing.T) {
 	genkey := program(t, "opendkim-genkey", "opendkim-tools")
-	for _, bits := range []int{1024, 2048, 4096} {
+	for _, bits := range []int{1024, 2048} {
 		for _, c := range []struct{ selector, domain string }{
 			{"dkim", "example.com"}, {"a.b-c", "xn--e1afmkfd.xn--p1ai"},
 		} {

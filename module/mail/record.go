@@ -96,6 +96,18 @@ func NormalValue(t RecordType, v string) (string, error) {
 	return "", fmt.Errorf("%s is no type that mail needs", t)
 }
 
+// SplitMX is the preference and the host of a value of MX; the host "." takes
+// no mail (RFC 7505).
+func SplitMX(v string) (preference int, host string, err error) {
+	v, err = NormalValue(TypeMX, v)
+	if err != nil {
+		return 0, "", err
+	}
+	p, host, _ := strings.Cut(v, " ")
+	preference, err = strconv.Atoi(p)
+	return preference, host, err
+}
+
 // normalHost keeps the root as ".", which an MX record means "no mail" by (RFC 7505).
 func normalHost(s string) string {
 	if s == "." {

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 )
 
 // A Lookup asks DNS for the values of a name and type, in the form of
 // Record.Values. No values and no error: there are none, or no such name. An
-// error: nobody knows for now.
+// error: nobody knows for now. A name may hold any bytes: dots part its labels.
 type Lookup func(ctx context.Context, name string, t RecordType) ([]string, error)
 
 // An SPFSender is who a receiver sees (RFC 7208 section 4.1).
@@ -107,7 +106,7 @@ func ended(err error) (SPFResult, error) {
 }
 
 func (e *spfRun) host(ctx context.Context, domain string) (SPFResult, error) {
-	if !dnsName(domain) || !strings.Contains(domain, ".") {
+	if !askable(domain) || !strings.Contains(domain, ".") {
 		return SPFNone, nil
 	}
 	texts, err := e.ask(ctx, domain, TypeTXT)
@@ -189,7 +188,7 @@ func (e *spfRun) count() error {
 
 // values asks, and counts what has no answer.
 func (e *spfRun) values(ctx context.Context, name string, t RecordType) ([]string, error) {
-	if !dnsName(name) { // as if there were no such name (RFC 7208 section 4.8)
+	if !askable(name) { // as if there were no such name (RFC 7208 section 4.8)
 		return nil, e.void()
 	}
 	vs, err := e.ask(ctx, name, t)
@@ -200,6 +199,17 @@ func (e *spfRun) values(ctx context.Context, name string, t RecordType) ([]strin
 		return nil, e.void()
 	}
 	return vs, nil
+}
+
+// askable says that labels and whole have the lengths of RFC 1035; macros may put
+// any bytes into them.
+func askable(name string) bool {
+	for l := range strings.SplitSeq(name, ".") {
+		if len(l) < 1 || len(l) > 63 {
+			return false
+		}
+	}
+	return len(name) <= 253
 }
 
 func (e *spfRun) void() error {
@@ -297,8 +307,8 @@ func (e *spfRun) exchangerOf(ctx context.Context, name string, m SPFMechanism) (
 		return false, permError("mx:%s: more than %d names", name, mostSPFNames)
 	}
 	for _, v := range vs {
-		_, host, err := SplitMX(v)
-		if err != nil || host == "." {
+		_, host, _ := strings.Cut(v, " ")
+		if host = normalHost(host); host == "." {
 			continue
 		}
 		if matched, err := e.addressOf(ctx, host, m); matched || err != nil {
@@ -306,18 +316,6 @@ func (e *spfRun) exchangerOf(ctx context.Context, name string, m SPFMechanism) (
 		}
 	}
 	return false, nil
-}
-
-// SplitMX is the preference and the host of a value of MX; the host "." takes
-// no mail (RFC 7505).
-func SplitMX(v string) (preference int, host string, err error) {
-	v, err = NormalValue(TypeMX, v)
-	if err != nil {
-		return 0, "", err
-	}
-	p, host, _ := strings.Cut(v, " ")
-	preference, err = strconv.Atoi(p)
-	return preference, host, err
 }
 
 // pointsTo is the ptr mechanism (RFC 7208 section 5.5); no error of DNS fails it.
@@ -355,7 +353,7 @@ func (e *spfRun) validated(ctx context.Context, domain string, names []string) [
 	var same, below, others []string
 	for _, n := range names {
 		n = strings.ToLower(strings.TrimSuffix(n, "."))
-		if !dnsName(n) {
+		if !askable(n) {
 			continue
 		}
 		vs, err := e.ask(ctx, n, t)
