@@ -26,9 +26,11 @@ type DB struct {
 
 	now      func() time.Time
 	requests chan *request // to the writer
+	errands  chan func()   // of the writer
 	readers  chan *session // those that are free
 	closing  chan struct{}
 	writer   sync.WaitGroup
+	helper   sync.WaitGroup // who does the errands
 	closed   sync.Once
 }
 
@@ -44,6 +46,7 @@ func Open(ctx context.Context, path string, now func() time.Time) (_ *DB, err er
 	db := &DB{
 		now:      now,
 		requests: make(chan *request),
+		errands:  make(chan func(), maxBatch),
 		readers:  make(chan *session, readersAtOnce),
 		closing:  make(chan struct{}),
 	}
@@ -88,6 +91,7 @@ func Open(ctx context.Context, path string, now func() time.Time) (_ *DB, err er
 		db.readers <- r
 	}
 	db.writer.Go(func() { db.writeLoop(w) })
+	db.helper.Go(db.doErrands)
 	return db, nil
 }
 
@@ -102,6 +106,8 @@ func (db *DB) Close() error {
 	db.closed.Do(func() {
 		close(db.closing)
 		db.writer.Wait()
+		close(db.errands)
+		db.helper.Wait()
 		for range readersAtOnce {
 			<-db.readers
 		}

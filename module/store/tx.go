@@ -16,8 +16,24 @@ type Tx struct {
 	s         *session
 	wrote     bool // something stands in the transaction that a commit would keep
 	aside     bool // it is no change of the wanted state
+	prepare   []func() error
 	committed []func()
 	undone    []func()
+}
+
+// Prepare has f run before the transaction is durable, in the order of the changes
+// but beside the next ones: f does not use the transaction. An error of it undoes
+// this change alone; f may run again after OnUndo.
+func (tx *Tx) Prepare(f func() error) { tx.prepare = append(tx.prepare, f) }
+
+// prepared runs what Prepare was given.
+func (tx *Tx) prepared() error {
+	for _, f := range tx.prepare {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // OnCommit has f run when the transaction is durable, before its caller is
@@ -26,6 +42,10 @@ func (tx *Tx) OnCommit(f func()) { tx.committed = append(tx.committed, f) }
 
 // OnUndo has f run when the transaction did not happen after all.
 func (tx *Tx) OnUndo(f func()) { tx.undone = append(tx.undone, f) }
+
+// Aside says that the transaction is no change of the wanted state: it does not
+// count as a revision.
+func (tx *Tx) Aside() { tx.aside = true }
 
 func run(fs []func()) {
 	for _, f := range fs {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -24,9 +25,12 @@ type request struct {
 	ctx  context.Context
 	f    func(context.Context, *Tx) error
 	solo bool // shares no transaction
-	tx   *Tx
-	err  error
 	done chan struct{}
+
+	begun   bool // f was run, perhaps more than once
+	unready bool // what the change wants prepared failed
+	tx      *Tx
+	err     error
 }
 
 // A panicked change, on its way back to the goroutine that asked for it.
@@ -40,7 +44,7 @@ func (p *panicked) Error() string { return fmt.Sprintf("%v\n%s", p.value, p.stac
 // Update runs f in a write transaction: durable if Update returns nil, else undone.
 // No other change runs at the same time, in this process or another, so what f read
 // cannot change under it. Changes that wait share a commit; f may run on another
-// goroutine. A context that ends before f began means that f never runs; after
+// goroutine, and again where one of them could not be prepared. A context that ends before f began means that f never runs; after
 // that f runs to its end.
 func (db *DB) Update(ctx context.Context, f func(context.Context, *Tx) error) error {
 	return db.submit(&request{ctx: ctx, f: f})
@@ -81,10 +85,13 @@ func (db *DB) writeLoop(s *session) {
 	}
 }
 
-// batch runs first and whatever else waits, commits once, and answers all. It
+// batch runs first and whatever else waits, commits once, and has all answered. It
 // returns a request that it took but that wants a batch of its own.
 func (db *DB) batch(s *session, first *request) (next *request) {
 	ctx := context.Background()
+	if first.solo {
+		db.catchUp()
+	}
 	if _, err := s.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
 		first.err = explain(fmt.Errorf("begin a change: %w", err))
 		close(first.done)
@@ -106,6 +113,10 @@ collect:
 			break collect
 		}
 	}
+	db.catchUp()
+	if lost == nil && slices.ContainsFunc(all, func(r *request) bool { return r.unready }) {
+		lost = db.again(s, all)
+	}
 	if lost == nil {
 		lost = commit(ctx, s, all)
 	}
@@ -113,6 +124,12 @@ collect:
 		// After some errors (a full disk) SQLite has rolled back by itself, and says so here.
 		_, _ = s.exec(ctx, `ROLLBACK`)
 	}
+	db.errands <- func() { answer(all, lost) }
+	return next
+}
+
+// answer has every request of a batch that is at its end told so.
+func answer(all []*request, lost error) {
 	for _, r := range all {
 		if r.err == nil {
 			r.err = explain(lost)
@@ -124,7 +141,50 @@ collect:
 		}
 		close(r.done)
 	}
-	return next
+}
+
+// again runs a batch anew of which something could not be prepared, one after the
+// other and each with its preparations: so every change finds what stands if those
+// that fail had never been.
+func (db *DB) again(s *session, all []*request) (lost error) {
+	ctx := context.Background()
+	if _, err := s.exec(ctx, `ROLLBACK`); err != nil {
+		return fmt.Errorf("undo a batch: %w", err)
+	}
+	for _, r := range all {
+		if r.tx != nil {
+			run(r.tx.undone)
+			r.tx = nil
+		}
+	}
+	if _, err := s.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
+		return fmt.Errorf("begin a batch again: %w", err)
+	}
+	for _, r := range all {
+		if !r.begun {
+			continue
+		}
+		if lost := db.carryOut(s, r, true); lost != nil {
+			return lost
+		}
+	}
+	return nil
+}
+
+// doErrands does what goes on beside the writer, in its order: preparing changes
+// while the writer runs the next, and publishing and answering those of a batch
+// while it begins another.
+func (db *DB) doErrands() {
+	for do := range db.errands {
+		do()
+	}
+}
+
+// catchUp waits for all errands so far.
+func (db *DB) catchUp() {
+	done := make(chan struct{})
+	db.errands <- func() { close(done) }
+	<-done
 }
 
 // commit makes the batch durable, if any of it is to be.
@@ -151,19 +211,37 @@ func commit(ctx context.Context, s *session, all []*request) error {
 	return nil
 }
 
-// run runs r in a savepoint: an error undoes r and nothing else. It returns an
-// error of its own where the whole transaction is lost.
+// run runs r and has it prepared, unless nobody waits for it any more.
 func (db *DB) run(s *session, r *request) (lost error) {
 	if r.err = r.ctx.Err(); r.err != nil {
 		return nil
 	}
+	r.begun = true
+	if lost := db.carryOut(s, r, false); lost != nil || r.err != nil || len(r.tx.prepare) == 0 {
+		return lost
+	}
+	db.errands <- func() { r.unready = guarded(func() error { return r.tx.prepared() }) != nil }
+	return nil
+}
+
+// carryOut runs r in a savepoint, with its preparations or without: an error undoes
+// r and nothing else. It returns an error of its own where the whole transaction is
+// lost.
+func (db *DB) carryOut(s *session, r *request, prepare bool) (lost error) {
 	ctx := context.WithoutCancel(r.ctx)
 	if _, err := s.exec(ctx, `SAVEPOINT change`); err != nil {
 		r.err = explain(fmt.Errorf("begin a change: %w", err))
 		return r.err
 	}
 	r.tx = &Tx{Now: db.instant(), s: s}
-	if r.err = explain(guarded(ctx, r)); r.err != nil {
+	r.err = explain(guarded(func() error {
+		err := r.f(ctx, r.tx)
+		if err == nil && prepare {
+			err = r.tx.prepared()
+		}
+		return err
+	}))
+	if r.err != nil {
 		if _, err := s.exec(ctx, `ROLLBACK TO change`); err != nil {
 			return errors.Join(fmt.Errorf("undo a change: %w", err), r.err)
 		}
@@ -192,11 +270,11 @@ func explain(err error) error {
 
 // guarded keeps a panic of one change from taking the writer and the other
 // changes with it.
-func guarded(ctx context.Context, r *request) (err error) {
+func guarded(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &panicked{p, debug.Stack()}
 		}
 	}()
-	return r.f(ctx, r.tx)
+	return f()
 }
