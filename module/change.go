@@ -56,15 +56,19 @@ func (m *Module) change(ctx context.Context, by Actor, function string, n mail.N
 			by.Preview.add(n, before, after, plan)
 			return errPreview
 		}
-		staged, err := m.tree.Stage(plan)
-		if err != nil {
+		var staged *files.Staged
+		tx.Prepare(func() (err error) {
+			staged, err = m.tree.Stage(plan)
 			return err
-		}
+		})
 		tx.OnCommit(func() {
 			published = m.publish(staged, by.RequestID)
 			m.tell(tx.Now, by, function, n, before, after, published)
 		})
 		tx.OnUndo(func() {
+			if staged == nil {
+				return
+			}
 			if err := staged.Drop(); err != nil {
 				m.log.Error().Err(err).Str("request_id", by.RequestID).Msg("a change that did not happen left a file in the stage")
 			}
