@@ -24,6 +24,7 @@ import (
 func (m *Module) change(ctx context.Context, by Actor, function string, n mail.Name,
 	decide func(ctx context.Context, tx *store.Tx, before *mail.Domain) (after *mail.Domain, err error)) error {
 	var published error
+	var would func()
 	err := m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if by.Preview == nil {
 			again, err := repeated(ctx, tx, by, function, n)
@@ -53,7 +54,8 @@ func (m *Module) change(ctx context.Context, by Actor, function string, n mail.N
 			return err
 		}
 		if by.Preview != nil {
-			by.Preview.add(n, before, after, plan)
+			// Told once it is over: it may be worked out again.
+			would = func() { by.Preview.add(n, before, after, plan) }
 			return errPreview
 		}
 		var staged *files.Staged
@@ -75,7 +77,11 @@ func (m *Module) change(ctx context.Context, by Actor, function string, n mail.N
 		})
 		return nil
 	})
-	if err != nil && !errors.Is(err, errPreview) {
+	if errors.Is(err, errPreview) {
+		would()
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	return published
