@@ -19,10 +19,11 @@ var may = map[string][]string{
 	"rpc":                {"rpc/wire", "xml", "module", "module/mail", "module/store", "module/files"},
 	"systemd":            {},
 	"cmd/maildomain":     {"systemd", "rpc", "rpc/wire", "xml", "module", "module/mail", "module/store", "module/files"},
-	"cmd/panelcore":      {"rpc/wire", "cmd/panelcore/core", "cmd/panelcore/api", "cmd/panelcore/tree"},
+	"cmd/panelcore":      {"rpc/wire", "cmd/panelcore/core", "cmd/panelcore/api", "cmd/panelcore/tree", "cmd/panelcore/ui"},
 	"cmd/panelcore/core": {"rpc/wire", "cmd/panelcore/tree"},
 	"cmd/panelcore/api":  {"rpc/wire", "cmd/panelcore/core", "cmd/panelcore/tree"},
 	"cmd/panelcore/tree": {},
+	"cmd/panelcore/ui":   {"rpc/wire", "cmd/panelcore/core", "cmd/panelcore/tree"},
 }
 
 func TestArrowsPointDown(t *testing.T) {

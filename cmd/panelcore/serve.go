@@ -20,6 +20,7 @@ import (
 
 	"maildomain/cmd/panelcore/api"
 	"maildomain/cmd/panelcore/core"
+	"maildomain/cmd/panelcore/ui"
 )
 
 const (
@@ -68,7 +69,7 @@ func (s *serveCmd) serve(ctx context.Context, c *core.Core, log zerolog.Logger) 
 	defer local.Close()
 
 	failed := make(chan error, 2)
-	servers := []*http.Server{api.New(c, log), api.NewLocal(c, log)}
+	servers := []*http.Server{withPages(api.New(c, log), ui.New(c, log, nil)), api.NewLocal(c, log)}
 	go func() { failed <- servers[0].Serve(netutil.LimitListener(public, maxConnections)) }()
 	go func() { failed <- servers[1].Serve(local) }()
 	learned := make(chan struct{})
@@ -100,6 +101,15 @@ func (s *serveCmd) serve(ctx context.Context, c *core.Core, log zerolog.Logger) 
 	return err
 }
 
+// withPages serves pages beside the address for scripts.
+func withPages(s *http.Server, pages http.Handler) *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle(api.Path, s.Handler)
+	mux.Handle("/", pages)
+	s.Handler = mux
+	return s
+}
+
 // socketPath is where scripts of root and of the core's own user call.
 func socketPath(data string) string { return filepath.Join(data, "run", "panelcore.sock") }
 
@@ -118,7 +128,8 @@ func listenLocal(path string, log zerolog.Logger) (net.Listener, error) {
 
 // greet says where the panel is and how one gets in.
 func greet(w io.Writer, addr net.Addr, isDemo bool, demo core.Demo) {
-	fmt.Fprintf(w, "panel:    http://%s%s\n", addr, api.Path)
+	fmt.Fprintf(w, "panel:    http://%s/\n", addr)
+	fmt.Fprintf(w, "scripts:  http://%s%s\n", addr, api.Path)
 	if !isDemo {
 		return
 	}

@@ -137,7 +137,7 @@ func (w *World) Run() error {
 		}
 		lines := bufio.NewScanner(said)
 		for lines.Scan() {
-			if u, ok := strings.CutPrefix(lines.Text(), "panel:"); ok {
+			if u, ok := strings.CutPrefix(lines.Text(), "scripts:"); ok {
 				address <- strings.TrimSpace(u)
 			}
 		}

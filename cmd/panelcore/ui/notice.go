@@ -1,0 +1,55 @@
+package ui
+
+import (
+	"maildomain/cmd/panelcore/core"
+	"maildomain/rpc/wire"
+)
+
+// A notice says what came of a call, on the page that follows it.
+type notice struct {
+	Kind    string // ok, warn, error
+	Title   string
+	Text    string
+	Rows    []noticeRow
+	Records []wire.DNSRecord
+	Link    string // to another server, where the function says to go on
+}
+
+type noticeRow struct {
+	Object string
+	OK     bool
+	Text   string
+}
+
+// outcome is the notice of a success, which of a group of objects some may have
+// missed.
+func (v *visit) outcome(f *core.Function, a *core.Answer) *notice {
+	n := &notice{Kind: "ok", Title: v.buttonLabel(f.Name), Text: v.words["done"], Records: a.DNS}
+	if f.Kind == wire.KindForm && len(a.Done) == 0 {
+		n.Text = v.words["saved"]
+		if a.ID != "" {
+			n.Text += ": " + unicodeName(a.ID)
+		}
+	}
+	good := 0
+	for _, d := range a.Done {
+		row := noticeRow{Object: unicodeName(d.Elid), OK: d.OK}
+		if d.OK {
+			good++
+		} else if d.Error != nil {
+			row.Text = upperFirst(d.Error.Msg)
+		}
+		n.Rows = append(n.Rows, row)
+	}
+	switch {
+	case len(a.Done) == 0:
+	case good == 0:
+		n.Kind, n.Text = "error", v.words["all_failed"]
+	case good < len(a.Done):
+		n.Kind, n.Text = "warn", v.words["some_failed"]
+	case good == 1:
+		n.Text = n.Rows[0].Object
+		n.Rows = nil
+	}
+	return n
+}
