@@ -15,59 +15,61 @@ import (
 	"maildomain/module/store"
 )
 
-// change makes of a domain what decide says, wholly or not at all, and returns
-// when it is durable and in the files. Decide gets the domain as it stands, nil
-// where there is none, and returns it as it is to be, nil for gone; it runs in the
-// transaction and must not wait for anything. A request that was answered before
-// is not carried out again. Where the actor only wants to know, the change is worked
-// out as it would be and then undone.
-func (m *Module) change(ctx context.Context, by Actor, function string, n mail.Name,
-	decide func(ctx context.Context, tx *store.Tx, before *mail.Domain) (after *mail.Domain, err error)) error {
+// A deed is what a change comes to, as it was decided in its transaction: the rows
+// are written, the rest is still to be done.
+type deed struct {
+	before, after map[string]string // settings of the object; nil: it is not there
+	plan          []files.Change    // of files
+	made          []mail.Address    // mailboxes whose directories are to be made before the commit
+	moves         []move            // of mail, after it
+	kept          []mail.Address    // mailboxes that start anew with an empty directory, after the moves
+	gone          []string          // logins that are over: "box@domain", or "*@domain"
+	mailboxes     int64             // that lose or regain their mail
+	bytes         int64             // of mail in them
+}
+
+// A move is mail on its way to the trash, or back.
+type move struct {
+	id   int64 // of the row in the database
+	path string
+	back bool
+}
+
+// change carries out what decide says about one object, wholly or not at all, and
+// returns when it is durable and in the files. Decide runs in the transaction, must
+// not wait for anything, and returns nil where there is nothing to do. A request that
+// was answered before is not carried out again. Where the actor only wants to know,
+// the change is worked out as it would be and then undone.
+func (m *Module) change(ctx context.Context, by Actor, function, object string, decide func(context.Context, *store.Tx) (*deed, error)) error {
 	var published error
-	var would func()
+	var would *deed
 	err := m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if by.Preview == nil {
-			again, err := repeated(ctx, tx, by, function, n)
+			again, err := repeated(ctx, tx, by, function, object)
 			if again || err != nil {
 				return err
 			}
 		}
-		before, err := domain(ctx, tx, n)
-		if err != nil {
+		d, err := decide(ctx, tx)
+		if d == nil || err != nil {
 			return err
 		}
-		after, err := decide(ctx, tx, before)
-		if err != nil {
-			return err
-		}
-		if before != nil && after != nil && maps.Equal(before.Values(), after.Values()) {
-			return nil
-		}
-		if err := write(ctx, tx, before, after); err != nil {
-			return err
-		}
-		if err := record(ctx, tx, by, function, n, before, after); err != nil {
-			return err
-		}
-		plan, err := m.tree.Layout().Plan(before, after, func() ([]mail.SourceIP, error) { return tx.SourceIPs(ctx) })
-		if err != nil {
+		if err := record(ctx, tx, by, function, object, d); err != nil {
 			return err
 		}
 		if by.Preview != nil {
-			// Told once it is over: it may be worked out again.
-			would = func() { by.Preview.add(n, before, after, plan) }
+			would = d // told once it is over: it may be worked out again
 			return errPreview
 		}
 		var staged *files.Staged
 		tx.Prepare(func() (err error) {
-			staged, err = m.tree.Stage(plan)
+			staged, err = m.tree.Stage(d.plan)
 			return err
 		})
-		tx.OnCommit(func() {
-			published = m.publish(staged, by.RequestID)
-			m.tell(tx.Now, by, function, n, before, after, published)
-		})
 		tx.OnUndo(func() {
+			for _, a := range d.made {
+				m.tree.DropBox(a)
+			}
 			if staged == nil {
 				return
 			}
@@ -75,10 +77,19 @@ func (m *Module) change(ctx context.Context, by Actor, function string, n mail.N
 				m.log.Error().Err(err).Str("request_id", by.RequestID).Msg("a change that did not happen left a file in the stage")
 			}
 		})
+		for _, a := range d.made {
+			if err := m.tree.MakeBox(a); err != nil {
+				return err
+			}
+		}
+		tx.OnCommit(func() {
+			published = m.publish(staged, d, by.RequestID)
+			m.tell(tx.Now, by, function, object, d, published)
+		})
 		return nil
 	})
 	if errors.Is(err, errPreview) {
-		would()
+		by.Preview.add(object, would)
 		return nil
 	}
 	if err != nil {
@@ -87,32 +98,89 @@ func (m *Module) change(ctx context.Context, by Actor, function string, n mail.N
 	return published
 }
 
+// changeDomain is change for a mail domain. Decide gets the domain as it stands, nil
+// where there is none, and returns it as it is to be, nil for gone.
+func (m *Module) changeDomain(ctx context.Context, by Actor, function string, n mail.Name,
+	decide func(ctx context.Context, tx *store.Tx, before *mail.Domain) (after *mail.Domain, err error)) error {
+	return m.change(ctx, by, function, n.String(), func(ctx context.Context, tx *store.Tx) (*deed, error) {
+		before, err := domain(ctx, tx, n)
+		if err != nil {
+			return nil, err
+		}
+		after, err := decide(ctx, tx, before)
+		if err != nil {
+			return nil, err
+		}
+		d := &deed{before: valuesOf(before), after: valuesOf(after)}
+		if before != nil && after != nil && maps.Equal(d.before, d.after) {
+			return nil, nil
+		}
+		was, is := files.Side{Domain: before}, files.Side{Domain: after}
+		if before == nil && after != nil {
+			if err := m.vacate(ctx, tx, n); err != nil {
+				return nil, err
+			}
+		}
+		if before != nil && before.Mailboxes > 0 && (after == nil || after.Active != before.Active) {
+			if was.Boxes, err = tx.MailboxesOf(ctx, n); err != nil {
+				return nil, err
+			}
+			if after != nil {
+				is.Boxes = was.Boxes
+			}
+			if after == nil || !after.Active {
+				d.gone = append(d.gone, "*@"+n.String())
+			}
+		}
+		if before != nil && after == nil {
+			if err := m.bury(ctx, tx, by, d, store.Deleted{Object: n.String(), Name: n, Owner: before.Owner, Domain: d.before, Mailboxes: was.Boxes}); err != nil {
+				return nil, err
+			}
+		}
+		if err := write(ctx, tx, before, after); err != nil {
+			return nil, err
+		}
+		d.plan, err = m.tree.Layout().Plan(was, is, func() ([]mail.SourceIP, error) { return tx.SourceIPs(ctx) })
+		return d, err
+	})
+}
+
 // errPreview undoes a change that was only to be looked at.
 var errPreview = errors.New("only a preview")
 
 // tell writes a change to the log of changes.
-func (m *Module) tell(at time.Time, by Actor, function string, n mail.Name, before, after *mail.Domain, published error) {
+func (m *Module) tell(at time.Time, by Actor, function, object string, d *deed, published error) {
 	was, is := zerolog.Dict(), zerolog.Dict()
-	for _, s := range differences(valuesOf(before), valuesOf(after)) {
-		if before != nil {
+	for _, s := range differences(d.before, d.after) {
+		if d.before != nil {
 			was.Str(s.Name, s.Before)
 		}
-		if after != nil {
+		if d.after != nil {
 			is.Str(s.Name, s.After)
 		}
 	}
 	m.changes.Log().Time("time", at).Str("request_id", by.RequestID).Str("user", by.User).Str("su_by", by.SuBy).
-		Str("remote_ip", by.RemoteIP).Str("func", function).Str("object", n.String()).
+		Str("remote_ip", by.RemoteIP).Str("func", function).Str("object", object).
 		Dict("before", was).Dict("after", is).Bool("published", published == nil).Send()
 }
 
-// publish puts committed files in place. What fails is tried again by reconcile;
-// the caller is told that it is not in effect yet.
-func (m *Module) publish(s *files.Staged, requestID string) error {
+// publish puts committed files in place and moves mail. What fails is tried again by
+// reconcile; the caller is told that it is not in effect yet.
+func (m *Module) publish(s *files.Staged, d *deed, requestID string) error {
 	err := s.Publish()
 	for _, f := range s.Findings {
 		m.log.Warn().Str("file", f.Path).Str("drift", string(f.Drift)).Str("request_id", requestID).
 			Msg("a file was not as we left it; it was written anew")
+	}
+	for _, mv := range d.moves {
+		err = errors.Join(err, m.carry(mv))
+		m.underway.Store(true) // until the row says that it arrived
+	}
+	for _, a := range d.kept {
+		err = errors.Join(err, m.tree.MakeBox(a))
+	}
+	for _, login := range d.gone {
+		m.endSessions(login)
 	}
 	if err == nil {
 		return nil
@@ -143,46 +211,46 @@ func write(ctx context.Context, tx *store.Tx, before, after *mail.Domain) error 
 }
 
 // record notes the change in the audit table and keeps its answer.
-func record(ctx context.Context, tx *store.Tx, by Actor, function string, n mail.Name, before, after *mail.Domain) error {
-	was, err := settings(before)
+func record(ctx context.Context, tx *store.Tx, by Actor, function, object string, d *deed) error {
+	was, err := written(object, d.before)
 	if err != nil {
 		return err
 	}
-	is, err := settings(after)
+	is, err := written(object, d.after)
 	if err != nil {
 		return err
 	}
 	if err := tx.Audit(ctx, store.Change{
 		RequestID: by.RequestID, User: by.User, SuBy: by.SuBy, RemoteIP: by.RemoteIP,
-		Func: function, Object: n.String(), Before: was, After: is,
+		Func: function, Object: object, Before: was, After: is,
 	}); err != nil {
 		return err
 	}
 	if by.RequestID == "" {
 		return nil
 	}
-	return tx.Answer(ctx, store.Answer{RequestID: by.RequestID, Object: n.String(), User: by.User, Func: function, JSON: []byte(`{"ok":true}`)})
+	return tx.Answer(ctx, store.Answer{RequestID: by.RequestID, Object: object, User: by.User, Func: function, JSON: []byte(`{"ok":true}`)})
 }
 
-// settings is a domain as the audit table has it.
-func settings(d *mail.Domain) ([]byte, error) {
-	if d == nil {
+// written is an object as the audit table has it.
+func written(object string, values map[string]string) ([]byte, error) {
+	if values == nil {
 		return nil, nil
 	}
-	b, err := json.Marshal(d.Values())
+	b, err := json.Marshal(values)
 	if err != nil {
-		return nil, fmt.Errorf("write down %s: %w", d.Name, err)
+		return nil, fmt.Errorf("write down %s: %w", object, err)
 	}
 	return b, nil
 }
 
-// repeated says that this request has changed this domain already. The same id
+// repeated says that this request has changed this object already. The same id
 // from another user, or for another function, is no repeat but a fault of the caller.
-func repeated(ctx context.Context, tx *store.Tx, by Actor, function string, n mail.Name) (bool, error) {
+func repeated(ctx context.Context, tx *store.Tx, by Actor, function, object string) (bool, error) {
 	if by.RequestID == "" {
 		return false, nil
 	}
-	a, found, err := tx.Answered(ctx, by.RequestID, n.String())
+	a, found, err := tx.Answered(ctx, by.RequestID, object)
 	if err != nil || !found {
 		return false, err
 	}

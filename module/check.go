@@ -23,9 +23,12 @@ func (m *Module) Differences(ctx context.Context) ([]Difference, error) {
 	}
 	var ds []Difference
 	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return m.again(ctx, tx, differ, func(want files.File, f files.Finding) error {
-			text, err := m.tree.Diff(want)
-			ds = append(ds, Difference{f, text})
+		return m.again(ctx, tx, differ, func(d difference, want files.File) (err error) {
+			var text string
+			if d.box.IsZero() {
+				text, err = m.tree.Diff(want)
+			}
+			ds = append(ds, Difference{d.finding, text})
 			return err
 		})
 	})

@@ -23,8 +23,9 @@ func (m *Module) AddDomain(ctx context.Context, by Actor, e mail.DomainEdit) (ma
 		return mail.Name{}, &mail.Error{Kind: mail.Invalid, Field: "name", Value: e.Name, Text: "value_name"}
 	}
 	facts := mail.Facts{Actor: by.Level}
-	if facts.Params, err = m.panel.Params(ctx); err != nil {
-		return mail.Name{}, fmt.Errorf("ask for the server's settings: %w", err)
+	var set mail.Settings
+	if facts.Params, set, err = m.params(ctx); err != nil {
+		return mail.Name{}, err
 	}
 	if err := mail.CheckNew(n, facts.Params); err != nil {
 		return mail.Name{}, err
@@ -37,14 +38,15 @@ func (m *Module) AddDomain(ctx context.Context, by Actor, e mail.DomainEdit) (ma
 		return mail.Name{}, err
 	}
 	d := mail.NewDomain(n, owner)
+	d.DKIMSelector, d.DKIMKeylen, d.MailRate = set.DKIMSelector, set.DKIMKeylen, facts.Owner.MailRate()
 	if err := e.Apply(&d, facts); err != nil {
 		return mail.Name{}, err
 	}
-	return n, m.change(ctx, by, "emaildomain.edit", n, func(ctx context.Context, tx *store.Tx, before *mail.Domain) (*mail.Domain, error) {
+	return n, m.changeDomain(ctx, by, "emaildomain.edit", n, func(ctx context.Context, tx *store.Tx, before *mail.Domain) (*mail.Domain, error) {
 		if before != nil {
 			return nil, &mail.Error{Kind: mail.Exists, Field: "name", Value: e.Name}
 		}
-		if err := room(ctx, tx, facts.Owner); err != nil {
+		if err := room(ctx, tx, facts.Owner, d); err != nil {
 			return nil, err
 		}
 		if by.Level != mail.LevelAdmin {
@@ -80,10 +82,10 @@ func (m *Module) EditDomain(ctx context.Context, by Actor, elid string, e mail.D
 	if facts.Owner, err = m.ownerAs(ctx, scope, owner, was); err != nil {
 		return mail.Name{}, err
 	}
-	if facts.Params, err = m.panel.Params(ctx); err != nil {
-		return mail.Name{}, fmt.Errorf("ask for the server's settings: %w", err)
+	if facts.Params, _, err = m.params(ctx); err != nil {
+		return mail.Name{}, err
 	}
-	return d.Name, m.change(ctx, by, "emaildomain.edit", d.Name, func(ctx context.Context, tx *store.Tx, before *mail.Domain) (*mail.Domain, error) {
+	return d.Name, m.changeDomain(ctx, by, "emaildomain.edit", d.Name, func(ctx context.Context, tx *store.Tx, before *mail.Domain) (*mail.Domain, error) {
 		switch {
 		case before == nil || !scope.Has(before.Owner):
 			return nil, missed(elid)
@@ -113,7 +115,7 @@ func (m *Module) EditDomain(ctx context.Context, by Actor, elid string, e mail.D
 
 // moveTo gives a domain to another owner, whose limits hold from now on.
 func moveTo(ctx context.Context, tx *store.Tx, d *mail.Domain, to mail.User, by Actor) error {
-	if err := room(ctx, tx, to); err != nil {
+	if err := room(ctx, tx, to, *d); err != nil {
 		return err
 	}
 	if d.IP.IsValid() && !to.HasIP(d.IP) {
@@ -128,7 +130,7 @@ func moveTo(ctx context.Context, tx *store.Tx, d *mail.Domain, to mail.User, by 
 			return &mail.Error{Kind: mail.Invalid, Field: "owner", Value: to.Name, Text: "value_name_near"}
 		}
 	}
-	d.Owner = to.Name
+	d.Owner, d.MailRate = to.Name, to.MailRate()
 	return nil
 }
 
@@ -158,17 +160,24 @@ func (m *Module) ownerAs(ctx context.Context, scope mail.Scope, name, was string
 	return u, err
 }
 
-// room holds an owner to the number of domains of its plan.
-func room(ctx context.Context, tx *store.Tx, owner mail.User) error {
-	most, limited := owner.Limit("emaildomains")
-	if !limited {
-		return nil
-	}
+// room holds an owner to what its plan allows of domains, and of the mailboxes that
+// come with one: d counts them.
+func room(ctx context.Context, tx *store.Tx, owner mail.User, d mail.Domain) error {
 	have, err := tx.CountOf(ctx, owner.Name)
-	if err == nil && have >= most {
-		err = &mail.Error{Kind: mail.Limit, Field: "emaildomains", Text: "limit_emaildomains", Args: map[string]string{"limit": fmt.Sprint(most)}}
+	if err != nil {
+		return err
 	}
-	return err
+	for _, l := range []struct {
+		name       string
+		have, more int64
+	}{
+		{"emaildomains", have.Emaildomains, 1}, {"emails", have.Emails, d.Mailboxes}, {"email_quota", have.Quota, d.Quota},
+	} {
+		if most, limited := owner.Limit(l.name); limited && l.more > 0 && l.have+l.more > most {
+			return limitError(l.name, most)
+		}
+	}
+	return nil
 }
 
 // farthest is how many domains mail may be handed through by default actions.

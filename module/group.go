@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"maildomain/module/mail"
 	"maildomain/module/store"
@@ -102,7 +103,7 @@ func (m *Module) each(ctx context.Context, by Actor, function string, elids []st
 		if err != nil {
 			return missed(elid)
 		}
-		return m.change(ctx, by, function, n, func(ctx context.Context, tx *store.Tx, before *mail.Domain) (*mail.Domain, error) {
+		return m.changeDomain(ctx, by, function, n, func(ctx context.Context, tx *store.Tx, before *mail.Domain) (*mail.Domain, error) {
 			if before == nil || !scope.Has(before.Owner) {
 				return nil, missed(elid)
 			}
@@ -110,16 +111,39 @@ func (m *Module) each(ctx context.Context, by Actor, function string, elids []st
 			return decide(ctx, tx, &after)
 		})
 	}
+	return m.all(ctx, by, elids, one)
+}
+
+// all does each of elids, several at once, and tells how far it is. The outcomes are
+// in the order of elids. A call that is given up does no more of them.
+func (m *Module) all(ctx context.Context, by Actor, elids []string, one func(elid string) error) ([]Outcome, error) {
 	done := make([]Outcome, len(elids))
 	turns := make(chan struct{}, atOnce)
+	var ended atomic.Int64
 	var wg sync.WaitGroup
 	for i, elid := range elids {
 		turns <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-turns }()
-			done[i] = Outcome{elid, one(elid)}
+			err := ctx.Err()
+			if err == nil {
+				err = one(elid)
+			} else {
+				err = &mail.Error{Kind: mail.Cancelled, Field: "elid", Value: elid, Cause: err}
+			}
+			done[i] = Outcome{elid, err}
+			m.progress(ctx, by, int(ended.Add(1)), len(elids))
 		})
 	}
 	wg.Wait()
 	return done, nil
+}
+
+// toldEach is how often a long operation tells how far it is, in objects.
+const toldEach = 16
+
+func (m *Module) progress(ctx context.Context, by Actor, done, total int) {
+	if m.panel.Progress != nil && by.RequestID != "" && total > toldEach && (done%toldEach == 0 || done == total) {
+		m.panel.Progress(ctx, by.RequestID, done, total)
+	}
 }

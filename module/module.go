@@ -31,8 +31,12 @@ type Module struct {
 
 	changes zerolog.Logger // a line for each change of a domain
 
-	unpublished atomic.Bool  // a committed change is not in the files: reconcile is wanted
-	drift       atomic.Int64 // files that differed and could not be put right, as of the last reconcile
+	unpublished atomic.Bool // a committed change is not in the files: reconcile is wanted
+	underway    atomic.Bool // deleted mail was moved, and its row does not say so yet
+	hashes      atomic.Int64
+	hashing     chan struct{} // one password at a time: a hash takes 19 MB
+	over        logins        // whose sessions are to be ended
+	drift       atomic.Int64  // files that differed and could not be put right, as of the last reconcile
 }
 
 // A Panel is what the module asks the panel core. The functions may call back
@@ -44,11 +48,13 @@ type Panel struct {
 	UsersOf func(ctx context.Context, parent string) ([]mail.User, error)
 	// Params are the server's settings.
 	Params func(ctx context.Context) (mail.Params, error)
+	// Progress tells how far the call of a request is. Nothing waits for it.
+	Progress func(ctx context.Context, requestID string, done, total int)
 }
 
 // New is a module over an open database and tree.
 func New(db *store.DB, tree *files.Tree, panel Panel, log zerolog.Logger) *Module {
-	return &Module{db: db, tree: tree, panel: panel, log: log, changes: zerolog.Nop()}
+	return &Module{db: db, tree: tree, panel: panel, log: log, changes: zerolog.Nop(), hashing: make(chan struct{}, 1)}
 }
 
 // LogChanges has every change written to log, one line each, once it is durable.
@@ -167,6 +173,10 @@ func (m *Module) Health(ctx context.Context) (Health, error) {
 func (m *Module) Close(ctx context.Context) error {
 	if m.unpublished.Load() {
 		return nil
+	}
+	err := m.Settle(ctx)
+	if err != nil {
+		return err
 	}
 	h, err := m.Health(ctx)
 	if err == nil {

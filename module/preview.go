@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 
-	"maildomain/module/files"
 	"maildomain/module/mail"
 )
 
@@ -17,11 +16,13 @@ type Preview struct {
 	changes []Prospect
 }
 
-// A Prospect is what would become of one mail domain.
+// A Prospect is what would become of one mail domain or mailbox.
 type Prospect struct {
-	Domain   mail.Name
-	Settings []Setting // that would differ, by name
-	Files    []FileDiff
+	Object    string
+	Settings  []Setting // that would differ, by name
+	Files     []FileDiff
+	Mailboxes int64 // whose mail would go, or come back
+	Bytes     int64 // of that mail
 }
 
 // A Setting is one parameter before and after; empty where there is no domain.
@@ -30,9 +31,9 @@ type Setting struct{ Name, Before, After string }
 // A FileDiff is a file that would be written or removed, as a unified diff.
 type FileDiff struct{ Path, Diff string }
 
-func (p *Preview) add(n mail.Name, before, after *mail.Domain, plan []files.Change) {
-	c := Prospect{Domain: n, Settings: differences(valuesOf(before), valuesOf(after))}
-	for _, f := range plan {
+func (p *Preview) add(object string, d *deed) {
+	c := Prospect{Object: object, Settings: differences(d.before, d.after), Mailboxes: d.mailboxes, Bytes: d.bytes}
+	for _, f := range d.plan {
 		c.Files = append(c.Files, FileDiff{"/" + f.Path, f.Diff()})
 	}
 	p.mu.Lock()
@@ -40,12 +41,12 @@ func (p *Preview) add(n mail.Name, before, after *mail.Domain, plan []files.Chan
 	p.changes = append(p.changes, c)
 }
 
-// Changes are the prospects, in the order of the domains' names.
+// Changes are the prospects, in the order of their objects' names.
 func (p *Preview) Changes() []Prospect {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.SortedFunc(slices.Values(p.changes), func(a, b Prospect) int {
-		return cmp.Compare(a.Domain.String(), b.Domain.String())
+		return cmp.Compare(a.Object, b.Object)
 	})
 }
 

@@ -53,6 +53,9 @@ func (m *Module) Reconcile(ctx context.Context) (repairs []Repair, err error) {
 	for _, what := range made {
 		m.log.Warn().Str("done", what).Msg("a directory was not as it is to be")
 	}
+	if err := m.Settle(ctx); err != nil { // mail on its way back is not to find another directory in its place
+		return nil, err
+	}
 	differ, err := m.compare(ctx)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("compare files with the database: %w", err), m.refuseNothing(ctx))
@@ -62,7 +65,7 @@ func (m *Module) Reconcile(ctx context.Context) (repairs []Repair, err error) {
 	}
 	missing := 0
 	for _, d := range differ {
-		if d.finding.Drift == files.FileMissing {
+		if d.finding.Drift == files.FileMissing && d.box.IsZero() {
 			missing++
 		}
 	}
@@ -122,58 +125,97 @@ func (m *Module) refuseNothing(ctx context.Context) error {
 	return m.tree.SetReady(false)
 }
 
-// A difference is a file that differed, and the name it is about: empty for the
-// outgoing addresses.
+// A difference is a file that differed, and the name it is about: empty for those of
+// the server as a whole. Of a mailbox it is the directory.
 type difference struct {
 	name    string
+	box     mail.Address // zero: a file
 	finding files.Finding
 }
 
 // compare finds the files that differ, without a lock: changes go on meanwhile.
 func (m *Module) compare(ctx context.Context) ([]difference, error) {
-	l := m.tree.Layout()
 	var differ []difference
-	note := func(name string, f files.File) error {
-		finding, is, err := m.tree.Compare(f)
-		if is {
-			differ = append(differ, difference{name, finding})
+	note := func(name string, fs []files.File) error {
+		for _, f := range fs {
+			finding, is, err := m.tree.Compare(f)
+			if err != nil {
+				return err
+			}
+			if is {
+				differ = append(differ, difference{name: name, finding: finding})
+			}
 		}
-		return err
+		return nil
 	}
 	extra := map[string]bool{}
 	if err := m.tree.DomainNames(func(n string) error { extra[n] = true; return ctx.Err() }); err != nil {
 		return nil, err
 	}
 	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
-		ips, err := tx.SourceIPs(ctx)
+		whole, err := m.wholeFiles(ctx, tx)
 		if err != nil {
 			return err
 		}
-		f, err := l.DomainIPsFile(ips)
-		if err != nil {
-			return err
-		}
-		if err := note("", f); err != nil {
+		if err := note("", whole); err != nil {
 			return err
 		}
 		return tx.Domains(ctx, func(d mail.Domain) error {
-			f, err := l.DomainFile(d)
+			s, err := side(ctx, tx, d)
+			if err != nil {
+				return err
+			}
+			fs, err := m.tree.Layout().Files(s)
 			if err != nil {
 				return err
 			}
 			delete(extra, d.Name.String())
-			return note(d.Name.String(), f)
+			for _, b := range s.Boxes {
+				finding, is, err := m.tree.BoxDrift(b.Address())
+				if err != nil {
+					return err
+				}
+				if is {
+					differ = append(differ, difference{name: d.Name.String(), box: b.Address(), finding: finding})
+				}
+			}
+			return note(d.Name.String(), fs)
 		})
 	})
 	if err != nil {
 		return nil, err
 	}
 	for n := range extra {
-		if err := note(n, files.File{Path: m.tree.SettingsPath(n)}); err != nil {
+		if err := note(n, m.tree.NoFiles(n)); err != nil {
 			return nil, err
 		}
 	}
 	return differ, nil
+}
+
+// side is a domain with its mailboxes.
+func side(ctx context.Context, tx *store.Tx, d mail.Domain) (files.Side, error) {
+	s := files.Side{Domain: &d}
+	if d.Mailboxes == 0 {
+		return s, nil
+	}
+	var err error
+	s.Boxes, err = tx.MailboxesOf(ctx, d.Name)
+	return s, err
+}
+
+// wholeFiles are the files that are about no one domain.
+func (m *Module) wholeFiles(ctx context.Context, tx *store.Tx) ([]files.File, error) {
+	ips, err := tx.SourceIPs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f, err := m.tree.Layout().DomainIPsFile(ips)
+	if err != nil {
+		return nil, err
+	}
+	own, err := m.ownFiles(ctx, tx)
+	return append(own, f), err
 }
 
 // atATime is how many files are put right while the database is locked.
@@ -183,9 +225,13 @@ const atATime = 64
 // Nothing else is committed meanwhile, here or in another process.
 func (m *Module) repair(ctx context.Context, differ []difference) (repairs []Repair, err error) {
 	err = m.db.Alone(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return m.again(ctx, tx, differ, func(want files.File, f files.Finding) error {
-			r := Repair{Finding: f, Left: f.Drift == files.FileForeign}
-			if !r.Left {
+		return m.again(ctx, tx, differ, func(d difference, want files.File) error {
+			r := Repair{Finding: d.finding, Left: d.finding.Drift == files.FileForeign}
+			switch {
+			case r.Left:
+			case !d.box.IsZero():
+				r.Err = m.tree.KeepBox(d.box)
+			default:
 				r.Err = m.tree.Put(want)
 			}
 			repairs = append(repairs, r)
@@ -197,53 +243,79 @@ func (m *Module) repair(ctx context.Context, differ []difference) (repairs []Rep
 
 // again calls each for the files that differ still. One that is as it is to be by
 // now was a change on its way.
-func (m *Module) again(ctx context.Context, tx *store.Tx, differ []difference, each func(files.File, files.Finding) error) error {
+func (m *Module) again(ctx context.Context, tx *store.Tx, differ []difference, each func(difference, files.File) error) error {
 	for _, d := range differ {
 		want, err := m.wanted(ctx, tx, d)
 		if err != nil {
 			return err
 		}
-		finding, is, err := m.tree.Compare(want)
+		var is bool
+		switch {
+		case d.box.IsZero():
+			d.finding, is, err = m.tree.Compare(want)
+		case want.Body != nil: // the mailbox is there
+			d.finding, is, err = m.tree.BoxDrift(d.box)
+		}
 		if err != nil {
 			return err
 		}
 		if !is {
 			continue
 		}
-		if err := each(want, finding); err != nil {
+		if err := each(d, want); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// wanted is a file as the database has it now.
+// wanted is a file as the database has it now. Of a mailbox's directory it has a
+// body where there is such a mailbox.
 func (m *Module) wanted(ctx context.Context, tx *store.Tx, d difference) (files.File, error) {
-	l := m.tree.Layout()
-	if d.name == "" {
-		ips, err := tx.SourceIPs(ctx)
-		if err != nil {
-			return files.File{}, err
+	none := files.File{Path: d.finding.Path}
+	if !d.box.IsZero() {
+		_, found, err := tx.Mailbox(ctx, d.box)
+		if found {
+			none.Body = []byte{}
 		}
-		return l.DomainIPsFile(ips)
+		return none, err
 	}
-	// A name that is none is a file that nobody can mean.
-	if n, err := mail.ParseName(d.name); err == nil && n.String() == d.name {
+	var all []files.File
+	if d.name == "" {
+		var err error
+		if all, err = m.wholeFiles(ctx, tx); err != nil {
+			return none, err
+		}
+	} else if n, err := mail.ParseName(d.name); err == nil && n.String() == d.name { // else a file that nobody can mean
 		row, err := domain(ctx, tx, n)
 		if err != nil {
-			return files.File{}, err
+			return none, err
 		}
 		if row != nil {
-			return l.DomainFile(*row)
+			s, err := side(ctx, tx, *row)
+			if err != nil {
+				return none, err
+			}
+			if all, err = m.tree.Layout().Files(s); err != nil {
+				return none, err
+			}
 		}
 	}
-	return files.File{Path: m.tree.SettingsPath(d.name)}, nil
+	for _, f := range all {
+		if f.Path == d.finding.Path {
+			return f, nil
+		}
+	}
+	return none, nil
 }
 
 // Start makes ready to serve: what an earlier process left half done is removed,
 // and after an unclean stop, or while Exim defers all mail, every file is compared.
 func (m *Module) Start(ctx context.Context) ([]Repair, error) {
 	if err := m.tree.EmptyStage(); err != nil {
+		return nil, err
+	}
+	if err := m.Settle(ctx); err != nil {
 		return nil, err
 	}
 	var s store.State
@@ -254,7 +326,7 @@ func (m *Module) Start(ctx context.Context) ([]Repair, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ready, err := m.tree.Ready(); err == nil && ready && s.Clean {
+	if ready, err := m.tree.Ready(); err == nil && ready && s.Clean && !m.unpublished.Load() {
 		return nil, nil
 	}
 	return m.Reconcile(ctx)

@@ -163,17 +163,18 @@ func undoChange(ctx context.Context, m *module.Module, by module.Actor, p params
 // domain and the files, each with what it is and what it would be.
 func preview(p *module.Preview, would wire.OK) wire.Report {
 	r := wire.Report{Kind: wire.KindReport, Elems: []map[string]string{}}
-	files := 0
+	files, mailboxes, bytes := 0, int64(0), int64(0)
 	changes := p.Changes()
 	for _, c := range changes {
+		mailboxes, bytes = mailboxes+c.Mailboxes, bytes+c.Bytes
 		for _, s := range c.Settings {
 			r.Elems = append(r.Elems, map[string]string{
-				"elid": c.Domain.String(), "what": "setting", "name": s.Name, "before": s.Before, "after": s.After,
+				"elid": c.Object, "what": "setting", "name": s.Name, "before": s.Before, "after": s.After,
 			})
 		}
 		for _, f := range c.Files {
 			files++
-			r.Elems = append(r.Elems, map[string]string{"elid": c.Domain.String(), "what": "file", "name": f.Path, "diff": f.Diff})
+			r.Elems = append(r.Elems, map[string]string{"elid": c.Object, "what": "file", "name": f.Path, "diff": f.Diff})
 		}
 	}
 	for _, d := range would.Done {
@@ -183,8 +184,8 @@ func preview(p *module.Preview, would wire.OK) wire.Report {
 	}
 	r.Values = map[string]string{
 		"dry_run": "on", "changes": strconv.Itoa(len(changes)), "files": strconv.Itoa(files),
-		// None of these is ever touched yet.
-		"dns": "0", "reload": "", "mailboxes": "0", "bytes": "0",
+		"mailboxes": strconv.FormatInt(mailboxes, 10), "bytes": strconv.FormatInt(bytes, 10),
+		"dns": "0", "reload": "", // none is ever touched yet
 	}
 	return r
 }

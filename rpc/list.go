@@ -3,6 +3,7 @@ package rpc
 import (
 	"slices"
 	"strconv"
+	"time"
 
 	"maildomain/module"
 	"maildomain/module/mail"
@@ -22,20 +23,23 @@ const longestFilter = 1024
 // columns that the list of mail domains can be sorted by.
 var columns = []string{
 	"name", "name_idn", "owner", "ip", "active", "defaction", "redirval",
-	"greylist", "spamassassin", "avcheck", "dkim", "dmarc", "secure",
+	"greylist", "spamassassin", "avcheck", "dkim", "dmarc", "secure", "mailboxes", "used", "ssl_expire", "note",
 }
 
 // flags are those of them that are on or off.
 var flags = []string{"active", "greylist", "spamassassin", "avcheck", "dkim", "dmarc", "secure"}
 
-// parseQuery reads paging, sort order and filters of the list of mail domains.
-func parseQuery(p params) (mail.Query, error) {
-	q := mail.Query{Sort: "name", Limit: rowsDefault, Name: p["f_name"], Owner: p["f_owner"]}
-	for _, f := range []string{"f_name", "f_owner", "f_ip"} {
-		if len(p[f]) > longestFilter {
-			return q, &mail.Error{Kind: mail.Invalid, Field: f, Value: p[f]}
-		}
-	}
+// A page is what every list is asked for.
+type page struct {
+	sort          string
+	desc          bool
+	limit, offset int
+}
+
+// parsePage reads paging and sort order of a list with these columns, sorted by the
+// first of them unless the caller says otherwise.
+func parsePage(p params, columns []string) (q page, err error) {
+	q.sort = columns[0]
 	number := func(name string, least, most, otherwise int) (int, error) {
 		if p[name] == "" {
 			return otherwise, nil
@@ -46,28 +50,55 @@ func parseQuery(p params) (mail.Query, error) {
 		}
 		return min(n, most), nil
 	}
-	var err error
-	if q.Limit, err = number("p_cnt", 1, rowsMost, rowsDefault); err != nil {
+	if q.limit, err = number("p_cnt", 1, rowsMost, rowsDefault); err != nil {
 		return q, err
 	}
 	num, err := number("p_num", 1, 1<<30, 1)
 	if err != nil {
 		return q, err
 	}
-	q.Offset = (num - 1) * q.Limit
+	q.offset = (num - 1) * q.limit
 	if s := p["p_sort"]; s != "" {
 		if !slices.Contains(columns, s) {
 			return q, &mail.Error{Kind: mail.Invalid, Field: "p_sort", Value: s, Text: "value_p_sort"}
 		}
-		q.Sort = s
+		q.sort = s
 	}
 	switch o := p["p_order"]; o {
 	case "", "asc":
 	case "desc":
-		q.Desc = true
+		q.desc = true
 	default:
 		return q, &mail.Error{Kind: mail.Invalid, Field: "p_order", Value: o, Text: "value_p_order"}
 	}
+	return q, nil
+}
+
+// list is an answer without its rows.
+func (q page) list(total int64) wire.List {
+	l := wire.List{
+		Kind: wire.KindList, Elems: []map[string]string{}, PElems: total,
+		PNum: q.offset/q.limit + 1, PCnt: q.limit, PSort: q.sort, POrder: "asc", Filters: []wire.Filter{},
+	}
+	if q.desc {
+		l.POrder = "desc"
+	}
+	return l
+}
+
+// parseQuery reads paging, sort order and filters of the list of mail domains.
+func parseQuery(p params) (mail.Query, error) {
+	var q mail.Query
+	for _, f := range []string{"f_name", "f_owner", "f_ip"} {
+		if len(p[f]) > longestFilter {
+			return q, &mail.Error{Kind: mail.Invalid, Field: f, Value: p[f]}
+		}
+	}
+	at, err := parsePage(p, columns)
+	if err != nil {
+		return q, err
+	}
+	q = mail.Query{Sort: at.sort, Desc: at.desc, Limit: at.limit, Offset: at.offset, Name: p["f_name"], Owner: p["f_owner"]}
 	if ip, sent := p["f_ip"]; sent && ip != "" {
 		if ip == "auto" {
 			ip = ""
@@ -88,17 +119,15 @@ func parseQuery(p params) (mail.Query, error) {
 
 // domainList is a page of the list of mail domains.
 func domainList(ds []mail.Domain, total int64, q mail.Query, by module.Actor) wire.List {
-	l := wire.List{
-		Kind: wire.KindList, Elems: make([]map[string]string, 0, len(ds)), PElems: total,
-		PNum: q.Offset/q.Limit + 1, PCnt: q.Limit, PSort: q.Sort, POrder: "asc", Filters: []wire.Filter{},
-	}
-	if q.Desc {
-		l.POrder = "desc"
-	}
+	l := page{q.Sort, q.Desc, q.Limit, q.Offset}.list(total)
 	for _, d := range ds {
 		v := d.Values()
-		for _, only := range []string{"ipsrc", "dkim_selector", "dkim_keylen", "secure_alias", "ssl_name", "email"} {
+		for _, only := range []string{"ipsrc", "dkim_selector", "dkim_keylen", "secure_alias", "ssl_name", "email", "sendany", "mailrate"} {
 			delete(v, only) // the form has these
+		}
+		v["mailboxes"], v["used"], v["ssl_expire"], v["note"] = strconv.FormatInt(d.Mailboxes, 10), strconv.FormatInt(d.Used, 10), "", d.Note
+		if !d.SSLExpire.IsZero() {
+			v["ssl_expire"] = d.SSLExpire.Format(time.DateOnly)
 		}
 		if by.Level == mail.LevelUser {
 			delete(v, "owner")

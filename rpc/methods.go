@@ -2,6 +2,8 @@ package rpc
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,6 +26,19 @@ var methods = map[string]method{
 	"emaildomain.filter":       {wire.KindForm, mail.LevelUser, filterParams(), filterDomains},
 	"emaildomain.history":      list(mail.LevelUser, (*module.Module).DomainHistory, parseHistory, historyList),
 	"emaildomain.undo":         {"action", mail.LevelUser, nil, undoChange},
+
+	"emaildomain.deleted":         list(mail.LevelUser, (*module.Module).ListDeleted, parseDeleted, deletedList),
+	"emaildomain.deleted.restore": group(mail.LevelUser, (*module.Module).RestoreDeleted),
+	"emaildomain.deleted.delete":  group(mail.LevelUser, (*module.Module).ForgetDeleted),
+
+	"email":         list(mail.LevelUser, listMailboxes, parseMailboxes, mailboxList),
+	"email.edit":    form(mail.LevelUser, (*module.Module).OpenMailbox, (*module.Module).AddMailbox, (*module.Module).EditMailbox, mailboxForm, "email"),
+	"email.delete":  group(mail.LevelUser, (*module.Module).DeleteMailboxes),
+	"email.suspend": group(mail.LevelUser, (*module.Module).SuspendMailboxes),
+	"email.resume":  group(mail.LevelUser, (*module.Module).ResumeMailboxes),
+	"email.clear":   group(mail.LevelUser, (*module.Module).ClearMailboxes),
+
+	"mailparam": {wire.KindForm, mail.LevelAdmin, fieldsOf[mail.SettingsEdit](), editSettings},
 }
 
 // A method is one line of the table.
@@ -80,17 +95,22 @@ func Functions() []wire.Function {
 }
 
 // form is a function that shows without sok and saves with it: a new object
-// without elid, or the one that elid names.
-func form[E, F any](level mail.Level,
+// without elid, or the one that elid names. A new one of a list below another, such
+// as a mailbox of a domain, has the parent's name in plid.
+func form[E, F any, I fmt.Stringer](level mail.Level,
 	open func(*module.Module, context.Context, module.Actor, string, E) (F, error),
-	add func(*module.Module, context.Context, module.Actor, E) (mail.Name, error),
-	edit func(*module.Module, context.Context, module.Actor, string, E) (mail.Name, error),
+	add func(*module.Module, context.Context, module.Actor, E) (I, error),
+	edit func(*module.Module, context.Context, module.Actor, string, E) (I, error),
 	show func(F, module.Actor) wire.Form, next string,
 ) method {
 	return method{wire.KindForm, level, fieldsOf[E](), func(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error) {
 		save := p["sok"] != ""
 		if !save && p["sv_field"] == "" {
-			p = params{"elid": p["elid"]} // nothing is typed yet
+			p = params{"elid": p["elid"], "plid": p["plid"], "domainname": p["domainname"]} // nothing is typed yet
+		}
+		if p["elid"] == "" && p["domainname"] == "" && p["plid"] != "" {
+			p = maps.Clone(p)
+			p["domainname"] = p["plid"]
 		}
 		e, err := decode[E](p)
 		if err != nil {
@@ -103,7 +123,7 @@ func form[E, F any](level mail.Level,
 			}
 			return show(f, by), nil
 		}
-		var n mail.Name
+		var n I
 		if elid := p["elid"]; elid != "" {
 			n, err = edit(m, ctx, by, elid, e)
 		} else {

@@ -18,6 +18,7 @@ import (
 
 	"maildomain/module"
 	"maildomain/module/files"
+	"maildomain/module/mail"
 	"maildomain/rpc"
 	"maildomain/rpc/wire"
 	"maildomain/systemd"
@@ -67,6 +68,9 @@ func (c *serve) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, changes.close()) }()
 	w.module.LogChanges(zerolog.New(changes))
+	if err := prepare(ctx, w.module); err != nil {
+		return err
+	}
 	if err := start(ctx, w.module, log); err != nil {
 		return err
 	}
@@ -78,7 +82,7 @@ func (c *serve) Run(ctx context.Context) (err error) {
 		Health:    func(ctx context.Context) wire.Health { return health(ctx, w.module, started, log) },
 		Register:  rpc.Registration(version),
 		Core:      core,
-		Working:   w.module.Unpublished,
+		Working:   func() bool { return w.module.Unpublished() || w.module.Underway() },
 		AllowUIDs: uids,
 		Idle:      c.Idle,
 		Log:       log,
@@ -168,30 +172,68 @@ func tell(repairs []module.Repair, log zerolog.Logger) {
 	}
 }
 
+// prepare makes the server's own secrets and certificate, for the name that the
+// system has.
+func prepare(ctx context.Context, m *module.Module) error {
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	n, err := mail.ParseName(host)
+	if err != nil { // a name of one label, or none of a mail server
+		if n, err = mail.ParseName(host + ".localdomain"); err != nil {
+			n, err = mail.ParseName("mail.localdomain")
+		}
+	}
+	return errors.Join(err, m.Prepare(ctx, n))
+}
+
 // Times of the work that goes on beside calls.
 const (
-	retryFirst = time.Second
-	retryMost  = 5 * time.Minute
-	tidyEvery  = time.Hour
+	retryFirst   = time.Second
+	retryMost    = 5 * time.Minute
+	tidyEvery    = time.Hour
+	purgeEvery   = time.Minute
+	measureEvery = 5 * time.Minute
 )
 
-// keep publishes what could not be published at once, and drops old answers.
+// keep does what goes on beside calls: it publishes what could not be published at
+// once, ends sessions, and does the jobs.
 func keep(ctx context.Context, m *module.Module, log zerolog.Logger) {
+	due := map[string]time.Time{}
+	jobs := []struct {
+		name  string
+		every time.Duration
+		do    func(context.Context) error
+	}{
+		{"remove what was deleted", purgeEvery, m.Purge},
+		{"measure mailboxes", measureEvery, m.Measure},
+		{"tidy", tidyEvery, func(ctx context.Context) error { return m.ForgetAnswers(ctx, time.Now()) }},
+	}
 	look := time.NewTicker(retryFirst)
 	defer look.Stop()
-	tidy := time.NewTicker(tidyEvery)
-	defer tidy.Stop()
 	wait := retryFirst
 	next := time.Now()
+	told := func(what string, err error) {
+		if err != nil && ctx.Err() == nil {
+			log.Error().Err(err).Msg(what)
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tidy.C:
-			if err := m.ForgetAnswers(ctx, time.Now()); err != nil {
-				log.Error().Err(err).Msg("tidy")
-			}
 		case now := <-look.C:
+			told("end sessions", m.EndSessions(ctx))
+			if m.Underway() {
+				told("settle deleted mail", m.Settle(ctx))
+			}
+			for _, j := range jobs {
+				if !now.Before(due[j.name]) {
+					due[j.name] = now.Add(j.every)
+					told(j.name, j.do(ctx))
+				}
+			}
 			if !m.Unpublished() || now.Before(next) {
 				continue
 			}

@@ -62,12 +62,21 @@ func (t *Tree) Put(f File) error {
 	return explain(s.Publish())
 }
 
-// DomainNames calls each with the name of everything in the directory of settings
-// files, in no order.
+// DomainNames calls each with the name of everything in the directories of files
+// that are named like mail domains, in no order; with some more than once.
 func (t *Tree) DomainNames(each func(name string) error) error {
-	d, err := t.root.Open(t.layout.Domains())
+	for _, dir := range []string{t.layout.Domains(), t.layout.Mailboxes(), t.layout.Users()} {
+		if err := t.names(dir, each); err != nil {
+			return fmt.Errorf("list %s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+func (t *Tree) names(dir string, each func(name string) error) error {
+	d, err := t.root.Open(dir)
 	if err != nil {
-		return fmt.Errorf("list settings files: %w", err)
+		return err
 	}
 	defer d.Close()
 	for {
@@ -79,15 +88,22 @@ func (t *Tree) DomainNames(each func(name string) error) error {
 		}
 		if len(names) == 0 {
 			if err != nil && !errors.Is(err, io.EOF) {
-				return fmt.Errorf("list settings files: %w", err)
+				return err
 			}
 			return nil
 		}
 	}
 }
 
-// SettingsPath is the path of a name that DomainNames gave.
-func (t *Tree) SettingsPath(name string) string { return path.Join(t.layout.Domains(), name) }
+// NoFiles are the files of a name that DomainNames gave, none of which is to be
+// there; the gate first.
+func (t *Tree) NoFiles(name string) []File {
+	var none []File
+	for _, dir := range []string{t.layout.Domains(), t.layout.Mailboxes(), t.layout.Users()} {
+		none = append(none, File{Path: path.Join(dir, name)})
+	}
+	return none
+}
 
 // Ready says whether Exim takes mail: the marker stands.
 func (t *Tree) Ready() (bool, error) {

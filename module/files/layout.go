@@ -18,6 +18,7 @@ type Layout struct {
 	EximGroup    string // its group, which may read what the module writes for Exim
 	Dovecot      string // Dovecot's directory
 	DovecotGroup string // the group that may read Dovecot's user files
+	DovecotRun   string // Dovecot's sockets
 	Mail         string // the mailboxes' letters, DOMAIN/BOX/Maildir
 	MailUser     string // the user and group that own them
 	State        string // the module's own: database, trash, locks
@@ -33,6 +34,7 @@ var Debian = Layout{
 	EximGroup:    "Debian-exim",
 	Dovecot:      "etc/dovecot",
 	DovecotGroup: "dovecot",
+	DovecotRun:   "run/dovecot",
 	Mail:         "var/vmail",
 	MailUser:     "vmail",
 	State:        "var/lib/maildomain",
@@ -49,6 +51,7 @@ var RHEL = Layout{
 	EximGroup:    "exim",
 	Dovecot:      "etc/dovecot",
 	DovecotGroup: "dovecot",
+	DovecotRun:   "run/dovecot",
 	Mail:         "var/vmail",
 	MailUser:     "vmail",
 	State:        "var/lib/maildomain",
@@ -70,6 +73,16 @@ func (l Layout) Domains() string { return path.Join(l.Exim, "domains") }
 
 // Mailboxes is the directory of mailbox files, one a mail domain.
 func (l Layout) Mailboxes() string { return path.Join(l.Exim, "mailboxes") }
+
+// Users is the directory of Dovecot's passwd-files, one a mail domain.
+func (l Layout) Users() string { return path.Join(l.Dovecot, "users") }
+
+// Certs is the directory of the certificates that Dovecot serves.
+func (l Layout) Certs() string { return path.Join(l.Dovecot, "certs") }
+
+// Trash is the directory of mail that was deleted and can be brought back. It is
+// root's, and on the file system of the mailboxes.
+func (l Layout) Trash() string { return path.Join(l.Mail, ".trash") }
 
 // DomainIPs is the file of outgoing addresses, one line a mail domain.
 func (l Layout) DomainIPs() string { return path.Join(l.Exim, "domainips") }

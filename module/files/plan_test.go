@@ -39,7 +39,7 @@ func TestPlanPublishesDataBeforeTheGate(t *testing.T) {
 		"the same address, another action": {own, forwardOwn, []string{gate}},
 	} {
 		asked := 0
-		plan, err := Debian.Plan(c.before, c.after, func() ([]mail.SourceIP, error) {
+		plan, err := Debian.Plan(Side{Domain: c.before}, Side{Domain: c.after}, func() ([]mail.SourceIP, error) {
 			asked++
 			if c.after == nil || !c.after.IP.IsValid() {
 				return nil, nil
@@ -93,7 +93,7 @@ func checkGate(t *testing.T, what string, ch Change, before, after *mail.Domain)
 
 func TestPlanFailsWhereAddressesCannotBeRead(t *testing.T) {
 	broken := fmt.Errorf("no database")
-	_, err := Debian.Plan(nil, newDomain(t, "a.example", mail.DomainEdit{IP: ptr("192.0.2.1")}), func() ([]mail.SourceIP, error) { return nil, broken })
+	_, err := Debian.Plan(Side{}, Side{Domain: newDomain(t, "a.example", mail.DomainEdit{IP: ptr("192.0.2.1")})}, func() ([]mail.SourceIP, error) { return nil, broken })
 	if err != broken {
 		t.Errorf("error %v", err)
 	}

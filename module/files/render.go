@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strconv"
 	"strings"
 
 	"maildomain/module/mail"
@@ -23,6 +24,7 @@ type File struct {
 	Body  []byte // nil: the file is not to be there
 	Mode  fs.FileMode
 	Group string // its group, where the module runs as root and the group exists
+	Newer bool   // it is to be at least a second newer than the one that it replaces: Dovecot looks at whole seconds
 }
 
 // errSeparator is the error of a value that would be read back as something else.
@@ -87,6 +89,15 @@ func (l Layout) DomainFile(d mail.Domain) (File, error) {
 	t.set("greylist", mail.Flag(d.Greylist))
 	t.set("spamassassin", mail.Flag(d.Spamassassin))
 	t.set("avcheck", mail.Flag(d.Avcheck))
+	if d.Mailboxes > 0 { // Exim then waits for a file of mailboxes that is missing, and refuses nobody
+		t.set("mailboxes", "on")
+	}
+	if d.SendAny {
+		t.set("sendany", "on")
+	}
+	if d.MailRate >= 0 {
+		t.set("mailrate", strconv.FormatInt(d.MailRate, 10))
+	}
 	return t.file(l, l.DomainPath(d.Name))
 }
 
@@ -97,55 +108,4 @@ func (l Layout) DomainIPsFile(ips []mail.SourceIP) (File, error) {
 		t.set(s.Name.String(), s.IP.String())
 	}
 	return t.file(l, l.DomainIPs())
-}
-
-// Plan is what a change of one domain means for the files, in the order that is
-// safe to publish: data before the gate when it adds, the gate first when it
-// removes. Before and after are nil where there is no domain. ips reads the
-// outgoing addresses as they are after the change, and is called only where they changed.
-func (l Layout) Plan(before, after *mail.Domain, ips func() ([]mail.SourceIP, error)) ([]Change, error) {
-	var plan []Change
-	gate := Change{}
-	switch {
-	case after != nil:
-		f, err := l.DomainFile(*after)
-		if err != nil {
-			return nil, err
-		}
-		gate.File = f
-	case before != nil:
-		gate.File = File{Path: l.DomainPath(before.Name)}
-	}
-	if before != nil {
-		was, err := l.DomainFile(*before)
-		if err != nil {
-			return nil, err
-		}
-		gate.Was = was.Body
-	}
-	if !bytes.Equal(gate.Was, gate.Body) {
-		plan = append(plan, gate)
-	}
-	if ownIP(before) != ownIP(after) {
-		now, err := ips()
-		if err != nil {
-			return nil, err
-		}
-		f, err := l.DomainIPsFile(now)
-		if err != nil {
-			return nil, err
-		}
-		if after == nil {
-			return append(plan, Change{File: f}), nil
-		}
-		plan = append([]Change{{File: f}}, plan...)
-	}
-	return plan, nil
-}
-
-func ownIP(d *mail.Domain) string {
-	if d == nil {
-		return ""
-	}
-	return d.OutgoingIP()
 }

@@ -14,19 +14,38 @@ import (
 
 // A Report says what Setup found and did.
 type Report struct {
-	Done []string  // one entry for each thing made or put right; empty when all was right
-	Conf ConfState // Exim's main configuration file as Setup found it
-	Diff string    // from that file to what Setup would have written; empty unless it stayed as it was though different
+	Done  []string    // one entry for each thing made or put right; empty when all was right
+	Confs []FoundConf // the main configuration files, Exim's and Dovecot's
+	Lacks []string    // users that the layout names and this system does not have
 }
 
-// Setup makes the directories of l below root and writes Exim's main
-// configuration file where none stands or where an unedited one of its own
-// does. Any other file stays as it is, and the report has the difference.
-// Owners are set when running as root, groups where they exist on this system.
-// Repeating Setup is harmless.
-func Setup(ctx context.Context, root *os.Root, l Layout) (Report, error) {
+// A FoundConf is a main configuration file as Setup found it.
+type FoundConf struct {
+	Path  string // below the root
+	State ConfState
+	Diff  string // from it to what Setup would have written; empty unless it stayed as it was though different
+}
+
+// Others is what becomes of a main configuration file that is not ours, or that
+// somebody has changed.
+type Others int
+
+// What can become of it.
+const (
+	KeepOthers    Others = iota // it stays, and the report has the difference
+	ReplaceOthers               // ours is written; it goes beside, see Beside
+)
+
+// Setup makes the directories of l below root and writes the main configuration
+// files of Exim and Dovecot where none stands or where an unedited one of its own
+// does; others says what becomes of any other. Owners are set when running as
+// root, groups where they exist on this system. Repeating Setup is harmless.
+func Setup(ctx context.Context, root *os.Root, l Layout, others Others) (Report, error) {
 	var r Report
 	own := owners(l)
+	if _, err := user.Lookup(l.MailUser); err != nil {
+		r.Lacks = append(r.Lacks, l.MailUser)
+	}
 	if err := closeGate(root, l); err != nil {
 		return r, err
 	}
@@ -42,11 +61,18 @@ func Setup(ctx context.Context, root *os.Root, l Layout) (Report, error) {
 			r.Done = append(r.Done, "/"+d.path+": "+done)
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return r, err
-	}
-	if err := r.ensureConf(root, l, own[l.EximGroup]); err != nil {
-		return r, fmt.Errorf("set up %s: %w", l.EximConf, err)
+	for _, c := range mainConfs(l) {
+		if err := ctx.Err(); err != nil {
+			return r, err
+		}
+		found, done, err := c.ensure(root, l, own[c.group], others)
+		if err != nil {
+			return r, fmt.Errorf("set up %s: %w", c.path, err)
+		}
+		r.Confs = append(r.Confs, found)
+		if done != "" {
+			r.Done = append(r.Done, "/"+c.path+": "+done)
+		}
 	}
 	return r, nil
 }
@@ -80,6 +106,13 @@ func directories(l Layout) []directory {
 		{path: l.Mailboxes(), mode: 0o750, group: l.EximGroup},
 		{path: l.SSL(), mode: 0o750, group: l.EximGroup},
 		{path: l.Hooks(), mode: 0o750, group: l.EximGroup},
+		{path: l.Dovecot, mode: 0o755, theirs: true},
+		{path: l.Users(), mode: 0o750, group: l.DovecotGroup},
+		{path: l.Certs(), mode: 0o755},
+		{path: l.DovecotHooks(), mode: 0o755},
+		// Dovecot goes through it, and makes nothing in it: what was deleted cannot come back.
+		{path: l.Mail, mode: 0o751, group: l.MailUser},
+		{path: l.Trash(), mode: 0o700},
 		{path: l.State, mode: 0o700},
 	}
 }
@@ -97,14 +130,26 @@ func owners(l Layout) map[string]owner {
 		return own
 	}
 	own[""] = owner{set: true}
-	own[l.EximGroup] = owner{set: true}
-	if g, err := user.LookupGroup(l.EximGroup); err == nil {
-		if gid, err := strconv.Atoi(g.Gid); err == nil {
-			own[l.EximGroup] = owner{set: true, gid: gid}
+	for _, name := range []string{l.EximGroup, l.DovecotGroup, l.MailUser} {
+		own[name] = owner{set: true}
+		if g, err := user.LookupGroup(name); err == nil {
+			if gid, err := strconv.Atoi(g.Gid); err == nil {
+				own[name] = owner{set: true, gid: gid}
+			}
 		}
 	}
+	boxes := own[l.MailUser]
+	if u, err := user.Lookup(l.MailUser); err == nil {
+		if uid, err := strconv.Atoi(u.Uid); err == nil {
+			boxes.uid = uid
+		}
+	}
+	own[mailOwner] = boxes
 	return own
 }
+
+// mailOwner is the key of the owner of mailboxes' directories, who is no group's root.
+const mailOwner = "mailboxes"
 
 func ensureDir(root *os.Root, d directory, own owner) (done string, err error) {
 	info, err := root.Lstat(d.path)

@@ -32,6 +32,7 @@ type stagedFile struct {
 	name  string // there
 	from  string // in the place's stage; empty: the file is to be removed
 	was   []byte // as in Change
+	newer bool   // as in File
 }
 
 // Stage writes the files of a plan beside their places. Where it returns an
@@ -49,7 +50,7 @@ func (t *Tree) Stage(plan []Change) (*Staged, error) {
 }
 
 func (s *Staged) add(c Change) error {
-	f := stagedFile{name: path.Base(c.Path), was: c.Was}
+	f := stagedFile{name: path.Base(c.Path), was: c.Was, newer: c.Newer}
 	var err error
 	if f.place, err = s.tree.place(path.Dir(c.Path)); err != nil {
 		return err
@@ -83,20 +84,25 @@ func (s *Staged) add(c Change) error {
 func (s *Staged) Publish() error {
 	for _, f := range s.files {
 		s.find(f)
-		if err := f.publish(); err != nil {
+		if err := s.tree.publish(f); err != nil {
 			return errors.Join(fmt.Errorf("publish: %w", err), s.Drop())
 		}
 	}
 	return s.end()
 }
 
-func (f stagedFile) publish() error {
+func (t *Tree) publish(f stagedFile) error {
 	if f.from == "" {
 		return f.place.remove(f.name)
 	}
 	stage, err := f.place.stage()
 	if err != nil {
 		return err
+	}
+	if f.newer {
+		if err := t.renew(f, stage); err != nil {
+			return err
+		}
 	}
 	return stage.move(f.from, f.place, f.name)
 }

@@ -15,12 +15,14 @@ import (
 // A Tree is the part of the file system that the module writes: everything below
 // one root, which no path and no symbolic link leads out of.
 type Tree struct {
-	root   *os.Root
-	layout Layout
-	own    map[string]owner // by group
-	run    string           // names the staged files of this process, in no other's way
-	staged atomic.Uint64    // numbers them
-	places places           // that they wait for
+	root    *os.Root
+	dir     string // of root
+	layout  Layout
+	own     map[string]owner // by group
+	run     string           // names the staged files of this process, in no other's way
+	staged  atomic.Uint64    // numbers them
+	places  places           // that they wait for
+	seconds seconds
 }
 
 // OpenTree opens the tree below the directory root. Ownership of files is set
@@ -30,7 +32,7 @@ func OpenTree(root string, l Layout) (*Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open root: %w", err)
 	}
-	return &Tree{root: r, layout: l, own: owners(l), run: rand.Text()}, nil
+	return &Tree{root: r, dir: root, layout: l, own: owners(l), run: rand.Text()}, nil
 }
 
 // Layout is what the tree was opened with.

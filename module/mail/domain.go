@@ -29,6 +29,16 @@ type Domain struct {
 	SSLName     SSLName // where the certificate comes from
 	Email       Address // contact for the certificate authority
 
+	SendAny  bool  // a mailbox may send as any address of the domain, not its own alone
+	MailRate int64 // letters an hour that a login may send, by the owner's plan; negative: no limit
+
+	// What the database counts. An edit does not change it.
+	Mailboxes int64
+	Quota     int64     // MB that the mailboxes may hold together
+	Used      int64     // bytes that they hold
+	SSLExpire time.Time // of the certificate that is served; zero: none
+	Note      string    // names what needs attention; empty: nothing does
+
 	Created time.Time
 	Changed time.Time
 }
@@ -44,6 +54,7 @@ func NewDomain(n Name, owner string) Domain {
 		Owner:        owner,
 		Active:       true,
 		Defaction:    Refuse,
+		MailRate:     -1,
 		DKIMSelector: Selector{"dkim"},
 		DKIMKeylen:   2048,
 		SecureAlias:  []Name{alias},
@@ -91,6 +102,10 @@ func (d Domain) Values() map[string]string {
 		"secure_alias":  JoinNames(d.SecureAlias),
 		"ssl_name":      string(d.SSLName),
 		"email":         d.Email.String(),
+		"sendany":       Flag(d.SendAny),
+	}
+	if d.MailRate >= 0 {
+		v["mailrate"] = strconv.FormatInt(d.MailRate, 10)
 	}
 	if d.IP.IsValid() {
 		v["ipsrc"] = "manual"

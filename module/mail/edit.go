@@ -25,6 +25,7 @@ type DomainEdit struct {
 	SecureAlias  *string `form:"secure_alias"`
 	SSLName      *string `form:"ssl_name"`
 	Email        *string `form:"email"`
+	SendAny      *bool   `form:"sendany"`
 
 	Active *bool // suspend and resume are calls of their own; undo sets it
 }
@@ -52,7 +53,7 @@ func EditOf(values map[string]string) DomainEdit {
 		Greylist: flag("greylist"), Spamassassin: flag("spamassassin"), Avcheck: flag("avcheck"),
 		DKIM: flag("dkim"), DKIMSelector: text("dkim_selector"), DKIMKeylen: text("dkim_keylen"), DMARC: flag("dmarc"),
 		Secure: flag("secure"), SecureAlias: text("secure_alias"), SSLName: text("ssl_name"), Email: text("email"),
-		Active: flag("active"),
+		SendAny: flag("sendany"), Active: flag("active"),
 	}
 }
 
@@ -154,6 +155,7 @@ func (e DomainEdit) applyFilters(d *Domain, _ Facts) error {
 	setFlag(&d.Greylist, e.Greylist)
 	setFlag(&d.Spamassassin, e.Spamassassin)
 	setFlag(&d.Avcheck, e.Avcheck)
+	setFlag(&d.SendAny, e.SendAny)
 	setFlag(&d.Active, e.Active)
 	return nil
 }
@@ -171,14 +173,11 @@ func (e DomainEdit) applyDKIM(d *Domain, _ Facts) error {
 		return wrong("dkim_selector", d.DKIMSelector.s, "value_dkim_selector")
 	}
 	if e.DKIMKeylen != nil && *e.DKIMKeylen != "" {
-		switch *e.DKIMKeylen {
-		case "1024":
-			d.DKIMKeylen = 1024
-		case "2048":
-			d.DKIMKeylen = 2048
-		default:
+		n, ok := parseKeylen(*e.DKIMKeylen)
+		if !ok {
 			return wrong("dkim_keylen", *e.DKIMKeylen, "value_dkim_keylen")
 		}
+		d.DKIMKeylen = n
 	}
 	setFlag(&d.DMARC, e.DMARC)
 	return nil

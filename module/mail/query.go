@@ -19,3 +19,16 @@ type FlagFilter struct {
 	Name string // column
 	On   bool
 }
+
+// A MailboxQuery asks for a page of a list of mailboxes.
+type MailboxQuery struct {
+	Scope  Scope
+	Domain Name   // of this domain only; zero: of all
+	Sort   string // column
+	Desc   bool
+	Limit  int // rows a page
+	Offset int // rows before it
+
+	Name   string // only addresses that contain this; lower case
+	Active *bool
+}

@@ -45,6 +45,14 @@ func (u User) MaySSL() bool {
 	return !limited || n > 0
 }
 
+// MailRate is how many letters an hour a login of the user may send; -1: no limit.
+func (u User) MailRate() int64 {
+	if n, limited := u.Limit("mailrate"); limited {
+		return n
+	}
+	return -1
+}
+
 // HasIP says that a is one of the user's addresses.
 func (u User) HasIP(a netip.Addr) bool { return slices.Contains(u.IPs, a) }
 

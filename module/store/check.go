@@ -29,17 +29,41 @@ func (db *DB) Check(ctx context.Context) (wrong []string, err error) {
 		if counted != there {
 			wrong = append(wrong, fmt.Sprintf("%d mail domains are counted, %d are there", counted, there))
 		}
-		return tx.rows(ctx, `SELECT name, emaildomains, n FROM owner
-			LEFT JOIN (SELECT owner, count(*) AS n FROM domain GROUP BY owner) ON owner = name
-			WHERE emaildomains <> coalesce(n, 0)`, nil, func(r *sql.Rows) error {
-			var name string
-			var n sql.NullInt64
-			if err := r.Scan(&name, &counted, &n); err != nil {
+		for _, c := range counters {
+			if err := tx.recount(ctx, c, &wrong); err != nil {
 				return err
 			}
-			wrong = append(wrong, fmt.Sprintf("%d mail domains of %s are counted, %d are there", counted, name, n.Int64))
-			return nil
-		})
+		}
+		return nil
 	})
 	return wrong, err
+}
+
+// counters are the numbers that rows keep of other rows: the query gives those that
+// are wrong, with what is counted and what is there.
+var counters = []struct{ what, query string }{
+	{"mail domains of", `SELECT name, emaildomains, coalesce(n, 0) FROM owner
+		LEFT JOIN (SELECT owner, count(*) AS n FROM domain GROUP BY owner) ON owner = name WHERE emaildomains <> coalesce(n, 0)`},
+	{"mailboxes of", `SELECT name, emails, coalesce(n, 0) FROM owner
+		LEFT JOIN (SELECT owner, sum(mailboxes) AS n FROM domain GROUP BY owner) ON owner = name WHERE emails <> coalesce(n, 0)`},
+	{"megabytes for mailboxes of", `SELECT name, owner.quota, coalesce(n, 0) FROM owner
+		LEFT JOIN (SELECT owner, sum(quota) AS n FROM domain GROUP BY owner) ON owner = name WHERE owner.quota <> coalesce(n, 0)`},
+	{"mailboxes in", `SELECT name, mailboxes, coalesce(n, 0) FROM domain
+		LEFT JOIN (SELECT domain, count(*) AS n FROM email GROUP BY domain) AS e ON e.domain = name WHERE mailboxes <> coalesce(n, 0)`},
+	{"megabytes for mailboxes in", `SELECT name, quota, coalesce(n, 0) FROM domain
+		LEFT JOIN (SELECT domain, sum(maxsize) AS n FROM email GROUP BY domain) AS e ON e.domain = name WHERE quota <> coalesce(n, 0)`},
+	{"bytes used in", `SELECT name, used, coalesce(n, 0) FROM domain
+		LEFT JOIN (SELECT domain, sum(used) AS n FROM email GROUP BY domain) AS e ON e.domain = name WHERE used <> coalesce(n, 0)`},
+}
+
+func (tx *Tx) recount(ctx context.Context, c struct{ what, query string }, wrong *[]string) error {
+	return tx.rows(ctx, c.query, nil, func(r *sql.Rows) error {
+		var name string
+		var counted, there int64
+		if err := r.Scan(&name, &counted, &there); err != nil {
+			return err
+		}
+		*wrong = append(*wrong, fmt.Sprintf("%d %s %s are counted, %d are there", counted, c.what, name, there))
+		return nil
+	})
 }

@@ -11,21 +11,28 @@ import (
 )
 
 const domainColumns = `name, owner, active, ip, defaction, redirval, greylist, spamassassin, avcheck,
-	dkim, dkim_selector, dkim_keylen, dmarc, secure, secure_alias, ssl_name, email, created, changed`
+	dkim, dkim_selector, dkim_keylen, dmarc, secure, secure_alias, ssl_name, email, sendany, mailrate, created, changed`
 
-// scanDomain reads a row of domainColumns. What it reads was parsed before it was
+// countedColumns are kept by triggers, and by what finds them out in the background.
+const countedColumns = `, mailboxes, quota, used, ssl_expire, note`
+
+// scanDomain reads a row of domainColumns and countedColumns. What it reads was parsed before it was
 // written, so nothing is parsed again but what has a form of its own here.
 func scanDomain(scan func(...any) error) (mail.Domain, error) {
 	var d mail.Domain
 	var name, ip, redirval, selector, alias, email string
-	var created, changed int64
+	var created, changed, expire int64
 	if err := scan(&name, &d.Owner, &d.Active, &ip, &d.Defaction, &redirval, &d.Greylist, &d.Spamassassin, &d.Avcheck,
-		&d.DKIM, &selector, &d.DKIMKeylen, &d.DMARC, &d.Secure, &alias, &d.SSLName, &email, &created, &changed); err != nil {
+		&d.DKIM, &selector, &d.DKIMKeylen, &d.DMARC, &d.Secure, &alias, &d.SSLName, &email, &d.SendAny, &d.MailRate, &created, &changed,
+		&d.Mailboxes, &d.Quota, &d.Used, &expire, &d.Note); err != nil {
 		return d, err
 	}
 	d.Name = mail.StoredName(name)
 	d.DKIMSelector = mail.StoredSelector(selector)
 	d.Created, d.Changed = time.UnixMilli(created).UTC(), time.UnixMilli(changed).UTC()
+	if expire > 0 {
+		d.SSLExpire = time.UnixMilli(expire).UTC()
+	}
 	var err error
 	if ip != "" {
 		if d.IP, err = netip.ParseAddr(ip); err != nil {
@@ -44,7 +51,7 @@ func scanDomain(scan func(...any) error) (mail.Domain, error) {
 
 // Domain is the mail domain of that name; false where there is none.
 func (tx *Tx) Domain(ctx context.Context, n mail.Name) (d mail.Domain, found bool, err error) {
-	err = tx.rows(ctx, `SELECT `+domainColumns+` FROM domain WHERE name = ?`, []any{n.String()}, func(r *sql.Rows) error {
+	err = tx.rows(ctx, `SELECT `+domainColumns+countedColumns+` FROM domain WHERE name = ?`, []any{n.String()}, func(r *sql.Rows) error {
 		found = true
 		d, err = scanDomain(r.Scan)
 		return err
@@ -54,7 +61,7 @@ func (tx *Tx) Domain(ctx context.Context, n mail.Name) (d mail.Domain, found boo
 
 // Domains calls each for every mail domain, in the order of their names.
 func (tx *Tx) Domains(ctx context.Context, each func(mail.Domain) error) error {
-	return tx.rows(ctx, `SELECT `+domainColumns+` FROM domain ORDER BY name`, nil, func(r *sql.Rows) error {
+	return tx.rows(ctx, `SELECT `+domainColumns+countedColumns+` FROM domain ORDER BY name`, nil, func(r *sql.Rows) error {
 		d, err := scanDomain(r.Scan)
 		if err != nil {
 			return err
@@ -67,7 +74,7 @@ func (tx *Tx) Domains(ctx context.Context, each func(mail.Domain) error) error {
 func (tx *Tx) InsertDomain(ctx context.Context, d *mail.Domain) error {
 	d.Created, d.Changed = tx.Now, tx.Now
 	_, err := tx.exec(ctx, `INSERT INTO domain (name_idn, reversed, `+domainColumns+`)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		append([]any{d.Name.Unicode(), d.Name.Reversed(), d.Name.String()}, domainValues(d)...)...)
 	return err
 }
@@ -77,7 +84,7 @@ func (tx *Tx) UpdateDomain(ctx context.Context, d *mail.Domain) error {
 	d.Changed = tx.Now
 	_, err := tx.exec(ctx, `UPDATE domain SET owner = ?, active = ?, ip = ?, defaction = ?, redirval = ?, greylist = ?,
 		spamassassin = ?, avcheck = ?, dkim = ?, dkim_selector = ?, dkim_keylen = ?, dmarc = ?, secure = ?, secure_alias = ?,
-		ssl_name = ?, email = ?, created = ?, changed = ? WHERE name = ?`,
+		ssl_name = ?, email = ?, sendany = ?, mailrate = ?, created = ?, changed = ? WHERE name = ?`,
 		append(domainValues(d), d.Name.String())...)
 	return err
 }
@@ -87,12 +94,17 @@ func domainValues(d *mail.Domain) []any {
 	return []any{
 		d.Owner, d.Active, d.OutgoingIP(), string(d.Defaction), d.Redirval.String(), d.Greylist, d.Spamassassin, d.Avcheck,
 		d.DKIM, d.DKIMSelector.String(), d.DKIMKeylen, d.DMARC, d.Secure, mail.JoinNames(d.SecureAlias), string(d.SSLName),
-		d.Email.String(), d.Created.UnixMilli(), d.Changed.UnixMilli(),
+		d.Email.String(), d.SendAny, d.MailRate, d.Created.UnixMilli(), d.Changed.UnixMilli(),
 	}
 }
 
-// DeleteDomain removes a mail domain.
+// DeleteDomain removes a mail domain with its mailboxes.
 func (tx *Tx) DeleteDomain(ctx context.Context, n mail.Name) error {
+	for _, of := range []string{`DELETE FROM alias WHERE domain = ?`, `DELETE FROM email WHERE domain = ?`} {
+		if _, err := tx.exec(ctx, of, n.String()); err != nil {
+			return err
+		}
+	}
 	_, err := tx.exec(ctx, `DELETE FROM domain WHERE name = ?`, n.String())
 	return err
 }
@@ -124,9 +136,15 @@ func (tx *Tx) ForwardsTo(ctx context.Context, n mail.Name) (mail.Name, error) {
 	return mail.StoredName(to), nil
 }
 
-// CountOf is how many mail domains owner has.
-func (tx *Tx) CountOf(ctx context.Context, owner string) (n int64, err error) {
-	_, err = tx.row(ctx, `SELECT emaildomains FROM owner WHERE name = ?`, []any{owner}, &n)
+// A Count is what an owner has of what plans limit.
+type Count struct {
+	Emaildomains, Emails int64
+	Quota                int64 // MB that all mailboxes may hold together
+}
+
+// CountOf is what owner has.
+func (tx *Tx) CountOf(ctx context.Context, owner string) (n Count, err error) {
+	_, err = tx.row(ctx, `SELECT emaildomains, emails, quota FROM owner WHERE name = ?`, []any{owner}, &n.Emaildomains, &n.Emails, &n.Quota)
 	return n, err
 }
 

@@ -137,8 +137,8 @@ func checkCounts(t rapid.TB, db *DB) {
 			if err != nil {
 				return err
 			}
-			if n != recount[o] {
-				t.Errorf("counted %d domains of %q, there are %d", n, o, recount[o])
+			if n.Emaildomains != recount[o] {
+				t.Errorf("counted %d domains of %q, there are %d", n.Emaildomains, o, recount[o])
 			}
 		}
 		return nil

@@ -27,6 +27,10 @@ var sorts = map[string]string{
 	"dkim":         "domain_dkim",
 	"dmarc":        "domain_dmarc",
 	"secure":       "domain_secure",
+	"mailboxes":    "domain_mailboxes",
+	"used":         "domain_used",
+	"ssl_expire":   "domain_ssl_expire",
+	"note":         "domain_note",
 }
 
 // Where few rows match, they are read and sorted for one page. Where more do, the
@@ -114,7 +118,7 @@ func source(q mail.Query) string {
 
 // page reads the page of q from a source that is narrowed already.
 func (tx *Tx) page(ctx context.Context, q mail.Query, from string, args []any) ([]mail.Domain, error) {
-	return tx.domains(ctx, `SELECT `+domainColumns+` FROM `+from+` ORDER BY `+order(q)+` LIMIT ? OFFSET ?`,
+	return tx.domains(ctx, `SELECT `+domainColumns+countedColumns+` FROM `+from+` ORDER BY `+order(q)+` LIMIT ? OFFSET ?`,
 		append(slices.Clone(args), q.Limit, q.Offset))
 }
 
@@ -136,7 +140,7 @@ func (tx *Tx) walk(ctx context.Context, q mail.Query, total int64) ([]mail.Domai
 	if q.Desc {
 		than = `<=`
 	}
-	ds, err := tx.domains(ctx, `SELECT `+domainColumns+` FROM domain WHERE (`+q.Sort+`, name) `+than+` (?, ?) ORDER BY `+order(q)+` LIMIT ?`,
+	ds, err := tx.domains(ctx, `SELECT `+domainColumns+countedColumns+` FROM domain WHERE (`+q.Sort+`, name) `+than+` (?, ?) ORDER BY `+order(q)+` LIMIT ?`,
 		[]any{key, name, limit})
 	if backwards {
 		slices.Reverse(ds)

@@ -1,0 +1,210 @@
+package module
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"maildomain/module/files"
+	"maildomain/module/mail"
+	"maildomain/module/store"
+)
+
+// ListDeleted is a page of what was deleted in the actor's circle and can be brought
+// back, and how much there is in all pages together.
+func (m *Module) ListDeleted(ctx context.Context, by Actor, q mail.Query) (ds []store.Deleted, total int64, err error) {
+	if q.Scope, err = m.scope(ctx, by); err != nil {
+		return nil, 0, err
+	}
+	q.Name = strings.ToLower(q.Name)
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		ds, total, err = tx.ListDeleted(ctx, q)
+		return err
+	})
+	return ds, total, err
+}
+
+// buried is what was deleted under a number, if the actor may see it and it can be
+// brought back.
+func buried(ctx context.Context, tx *store.Tx, scope mail.Scope, elid string) (store.Deleted, error) {
+	id, err := strconv.ParseInt(elid, 10, 64)
+	if err != nil {
+		return store.Deleted{}, missed(elid)
+	}
+	d, found, err := tx.Deleted(ctx, id)
+	if err == nil && (!found || !scope.Has(d.Owner) || d.State == store.MailRestoring || !d.Until.After(tx.Now)) {
+		err = missed(elid)
+	}
+	return d, err
+}
+
+// ForgetDeleted has what was deleted removed for good, without waiting for its time.
+func (m *Module) ForgetDeleted(ctx context.Context, by Actor, elids []string) ([]Outcome, error) {
+	scope, err := m.scope(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	return m.all(ctx, by, elids, func(elid string) error {
+		return m.changeDeleted(ctx, by, "emaildomain.deleted.delete", scope, elid, func(ctx context.Context, tx *store.Tx, d store.Deleted) (*deed, error) {
+			did := &deed{before: map[string]string{"deleted": d.Object, "owner": d.Owner}, mailboxes: d.Count, bytes: d.Used}
+			return did, tx.ExpireNow(ctx, d.ID)
+		})
+	})
+}
+
+// RestoreDeleted brings back what was deleted: settings, mailboxes, passwords and mail.
+// It is held to what holds for making them anew.
+func (m *Module) RestoreDeleted(ctx context.Context, by Actor, elids []string) ([]Outcome, error) {
+	scope, err := m.scope(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	return m.all(ctx, by, elids, func(elid string) error {
+		var d store.Deleted
+		err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+			d, err = buried(ctx, tx, scope, elid)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		owner, err := m.owner(ctx, scope, d.Owner)
+		if err != nil {
+			return err
+		}
+		if d.Domain == nil {
+			return m.restoreMailbox(ctx, by, scope, elid, owner)
+		}
+		return m.restoreDomain(ctx, by, scope, elid, owner, d)
+	})
+}
+
+func (m *Module) restoreDomain(ctx context.Context, by Actor, scope mail.Scope, elid string, owner mail.User, was store.Deleted) error {
+	facts := mail.Facts{Owner: owner, Actor: mail.LevelAdmin} // what was allowed once stays so
+	var err error
+	if facts.Params, _, err = m.params(ctx); err != nil {
+		return err
+	}
+	e := mail.EditOf(was.Domain)
+	back := mail.NewDomain(was.Name, owner.Name)
+	back.MailRate = owner.MailRate()
+	if err := e.Apply(&back, facts); err != nil {
+		e.IP, e.IPSrc = nil, nil // an address that the owner has no longer
+		back = mail.NewDomain(was.Name, owner.Name)
+		back.MailRate = owner.MailRate()
+		if err := e.Apply(&back, facts); err != nil {
+			return err
+		}
+	}
+	return m.changeDeleted(ctx, by, "emaildomain.deleted.restore", scope, elid, func(ctx context.Context, tx *store.Tx, d store.Deleted) (*deed, error) {
+		now, err := domain(ctx, tx, d.Name)
+		if err != nil {
+			return nil, err
+		}
+		if now != nil {
+			return nil, &mail.Error{Kind: mail.Exists, Field: "name", Value: d.Object}
+		}
+		counts := back
+		for _, b := range d.Mailboxes {
+			counts.Mailboxes, counts.Quota = counts.Mailboxes+1, counts.Quota+b.MaxSize
+		}
+		if err := room(ctx, tx, owner, counts); err != nil {
+			return nil, err
+		}
+		if by.Level != mail.LevelAdmin {
+			near, err := tx.OtherOwnerNear(ctx, d.Name, owner.Name)
+			if err != nil {
+				return nil, err
+			}
+			if near {
+				return nil, &mail.Error{Kind: mail.Invalid, Field: "name", Value: d.Object, Text: "value_name_near"}
+			}
+		}
+		if err := circle(ctx, tx, back); err != nil {
+			return nil, err
+		}
+		if err := m.vacate(ctx, tx, d.Name); err != nil {
+			return nil, err
+		}
+		if err := tx.InsertDomain(ctx, &back); err != nil {
+			return nil, err
+		}
+		for i := range d.Mailboxes {
+			if err := tx.InsertMailbox(ctx, &d.Mailboxes[i]); err != nil {
+				return nil, err
+			}
+		}
+		did := &deed{after: back.Values()}
+		if err := m.unbury(ctx, tx, did, d); err != nil {
+			return nil, err
+		}
+		counted := back
+		counted.Mailboxes = counts.Mailboxes
+		did.plan, err = m.tree.Layout().Plan(files.Side{}, files.Side{Domain: &counted, Boxes: d.Mailboxes}, func() ([]mail.SourceIP, error) { return tx.SourceIPs(ctx) })
+		return did, err
+	})
+}
+
+func (m *Module) restoreMailbox(ctx context.Context, by Actor, scope mail.Scope, elid string, owner mail.User) error {
+	return m.changeDeleted(ctx, by, "emaildomain.deleted.restore", scope, elid, func(ctx context.Context, tx *store.Tx, d store.Deleted) (*deed, error) {
+		row, err := domain(ctx, tx, d.Name)
+		if err != nil {
+			return nil, err
+		}
+		if row == nil || row.Owner != d.Owner {
+			return nil, &mail.Error{Kind: mail.NotFound, Field: "domainname", Value: d.Name.String(), Text: "missed_domain_of_box"}
+		}
+		boxes, err := tx.MailboxesOf(ctx, d.Name)
+		if err != nil {
+			return nil, err
+		}
+		back := d.Mailboxes[0]
+		if err := mayBe(ctx, tx, back, nil, owner); err != nil {
+			return nil, err
+		}
+		if err := m.vacate(ctx, tx, d.Name); err != nil {
+			return nil, err
+		}
+		if err := tx.InsertMailbox(ctx, &back); err != nil {
+			return nil, err
+		}
+		did := &deed{after: back.Values()}
+		if err := m.unbury(ctx, tx, did, d); err != nil {
+			return nil, err
+		}
+		did.plan, err = m.tree.Layout().Plan(files.Side{Domain: row, Boxes: boxes}, files.Side{Domain: counted(*row, nil, &back), Boxes: with(boxes, back.Name, &back)}, nil)
+		return did, err
+	})
+}
+
+// unbury has the mail of d brought back after the commit.
+func (m *Module) unbury(ctx context.Context, tx *store.Tx, did *deed, d store.Deleted) error {
+	did.mailboxes, did.bytes = d.Count, d.Used
+	if len(d.Mailboxes) == 0 {
+		return tx.Forget(ctx, d.ID)
+	}
+	d.State = store.MailRestoring
+	did.moves = append(did.moves, m.moveOf(d))
+	return tx.SetMailState(ctx, d.ID, d.State)
+}
+
+// changeDeleted is change for something that was deleted.
+func (m *Module) changeDeleted(ctx context.Context, by Actor, function string, scope mail.Scope, elid string,
+	decide func(context.Context, *store.Tx, store.Deleted) (*deed, error)) error {
+	var object string
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		d, err := buried(ctx, tx, scope, elid)
+		object = d.Object
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return m.change(ctx, by, function, object, func(ctx context.Context, tx *store.Tx) (*deed, error) {
+		d, err := buried(ctx, tx, scope, elid)
+		if err != nil {
+			return nil, err
+		}
+		return decide(ctx, tx, d)
+	})
+}

@@ -1,0 +1,288 @@
+package module
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	"maildomain/module/files"
+	"maildomain/module/mail"
+	"maildomain/module/store"
+)
+
+// AddMailbox makes a mailbox and returns its address.
+func (m *Module) AddMailbox(ctx context.Context, by Actor, e mail.MailboxEdit) (mail.Address, error) {
+	var none mail.Address
+	d, _, err := m.find(ctx, by, e.Domain)
+	if err != nil {
+		if x, ok := errors.AsType[*mail.Error](err); ok && x.Kind == mail.NotFound {
+			err = &mail.Error{Kind: mail.Invalid, Field: "domainname", Value: e.Domain, Text: "value_domainname"}
+		}
+		return none, err
+	}
+	if e.Name == "" {
+		return none, &mail.Error{Kind: mail.Invalid, Field: "name", Text: "value_box_required"}
+	}
+	local, isDomain := e.Name, false
+	if local, _, isDomain = strings.Cut(e.Name, "@"); isDomain { // the whole address is as good
+		if a, err := mail.ParseAddress(e.Name); err != nil || a.Domain != d.Name {
+			return none, &mail.Error{Kind: mail.Invalid, Field: "name", Value: e.Name, Text: "value_box"}
+		}
+	}
+	name, ok := mail.ParseBoxName(local)
+	if !ok {
+		return none, &mail.Error{Kind: mail.Invalid, Field: "name", Value: e.Name, Text: "value_box"}
+	}
+	if err := e.CheckPassword(true); err != nil {
+		return none, err
+	}
+	b := mail.Mailbox{Domain: d.Name, Name: name, Active: true, Greylist: true, Spamassassin: true}
+	if err := e.Apply(&b); err != nil {
+		return none, err
+	}
+	owner, err := m.limits(ctx, d.Owner)
+	if err != nil {
+		return none, err
+	}
+	if b.Password, err = m.hash(ctx, *e.Passwd); err != nil {
+		return none, err
+	}
+	return b.Address(), m.changeMailbox(ctx, by, "email.edit", b.Address(), d.Owner, func(ctx context.Context, tx *store.Tx, before *mail.Mailbox) (*mail.Mailbox, error) {
+		if before != nil {
+			return nil, &mail.Error{Kind: mail.Exists, Field: "name", Value: e.Name}
+		}
+		b.PasswdAt = tx.Now
+		return &b, nil
+	}, owner)
+}
+
+// EditMailbox changes the mailbox elid. Name and domain in e that are not its own
+// are refused: an address is fixed.
+func (m *Module) EditMailbox(ctx context.Context, by Actor, elid string, e mail.MailboxEdit) (mail.Address, error) {
+	b, d, err := m.findMailbox(ctx, by, elid)
+	if err != nil {
+		return mail.Address{}, err
+	}
+	if e.Name != "" && !strings.EqualFold(e.Name, b.Name.String()) {
+		if a, err := mail.ParseAddress(e.Name); err != nil || a != b.Address() {
+			return mail.Address{}, &mail.Error{Kind: mail.Invalid, Field: "name", Value: e.Name, Text: "value_box_fixed"}
+		}
+	}
+	if e.Domain != "" {
+		if n, err := mail.ParseName(e.Domain); err != nil || n != b.Domain {
+			return mail.Address{}, &mail.Error{Kind: mail.Invalid, Field: "domainname", Value: e.Domain, Text: "value_box_fixed"}
+		}
+	}
+	if err := e.CheckPassword(false); err != nil {
+		return mail.Address{}, err
+	}
+	var hash mail.PasswordHash
+	if e.Passwd != nil && *e.Passwd != "" {
+		if hash, err = m.hash(ctx, *e.Passwd); err != nil {
+			return mail.Address{}, err
+		}
+	}
+	owner, err := m.limits(ctx, d.Owner)
+	if err != nil {
+		return mail.Address{}, err
+	}
+	return b.Address(), m.changeMailbox(ctx, by, "email.edit", b.Address(), d.Owner, func(ctx context.Context, tx *store.Tx, before *mail.Mailbox) (*mail.Mailbox, error) {
+		if before == nil {
+			return nil, missed(elid)
+		}
+		after := *before
+		if err := e.Apply(&after); err != nil {
+			return nil, err
+		}
+		if hash != "" {
+			after.Password, after.PasswdAt = hash, tx.Now
+		}
+		return &after, nil
+	}, owner)
+}
+
+// limits is the owner of a domain with its plan; one who is no longer there has no
+// limits to fill.
+func (m *Module) limits(ctx context.Context, name string) (mail.User, error) {
+	u, found, err := m.panel.User(ctx, name)
+	if err != nil {
+		return u, fmt.Errorf("ask for user %s: %w", name, err)
+	}
+	if !found {
+		u = mail.User{Name: name, Limits: map[string]int64{"emails": 0}}
+	}
+	return u, nil
+}
+
+// findMailbox is the mailbox that elid names, box@domain, and its domain.
+func (m *Module) findMailbox(ctx context.Context, by Actor, elid string) (b mail.Mailbox, d mail.Domain, err error) {
+	scope, err := m.scope(ctx, by)
+	if err != nil {
+		return b, d, err
+	}
+	a, err := mail.ParseAddress(elid)
+	if err != nil {
+		return b, d, missed(elid)
+	}
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		var found bool
+		if d, found, err = tx.Domain(ctx, a.Domain); err == nil && (!found || !scope.Has(d.Owner)) {
+			return missed(elid)
+		}
+		if err != nil {
+			return err
+		}
+		if b, found, err = tx.Mailbox(ctx, a); err == nil && !found {
+			err = missed(elid)
+		}
+		return err
+	})
+	return b, d, err
+}
+
+// changeMailbox is change for a mailbox of a domain that belongs to owner. Decide
+// gets the mailbox as it stands, nil where there is none, and returns it as it is to
+// be, nil for gone. What the mailbox gets more is held to the plan in room.
+func (m *Module) changeMailbox(ctx context.Context, by Actor, function string, a mail.Address, owner string,
+	decide func(ctx context.Context, tx *store.Tx, before *mail.Mailbox) (after *mail.Mailbox, err error), room mail.User) error {
+	return m.change(ctx, by, function, a.String(), func(ctx context.Context, tx *store.Tx) (*deed, error) {
+		d, err := domain(ctx, tx, a.Domain)
+		switch {
+		case err != nil:
+			return nil, err
+		case d == nil:
+			return nil, missed(a.String())
+		case d.Owner != owner: // changed since we asked for the owner's limits
+			return nil, &mail.Error{Kind: mail.Busy, Field: "elid", Value: a.String()}
+		}
+		boxes, err := tx.MailboxesOf(ctx, a.Domain)
+		if err != nil {
+			return nil, err
+		}
+		before := boxOf(boxes, a.Local)
+		after, err := decide(ctx, tx, before)
+		if err != nil {
+			return nil, err
+		}
+		did := &deed{before: valuesOfBox(before), after: valuesOfBox(after)}
+		if before != nil && after != nil && maps.Equal(did.before, did.after) && before.Password == after.Password {
+			return nil, nil
+		}
+		if after != nil {
+			if err := mayBe(ctx, tx, *after, before, room); err != nil {
+				return nil, err
+			}
+		}
+		switch {
+		case before == nil:
+			if err := m.vacate(ctx, tx, a.Domain); err != nil {
+				return nil, err
+			}
+			did.made = append(did.made, a)
+			err = tx.InsertMailbox(ctx, after)
+		case after == nil:
+			if err := m.bury(ctx, tx, by, did, store.Deleted{Object: a.String(), Name: a.Domain, Owner: owner, Mailboxes: []mail.Mailbox{*before}}); err != nil {
+				return nil, err
+			}
+			err = tx.DeleteMailbox(ctx, a)
+		default:
+			if before.Active && !after.Active || before.Password != after.Password {
+				did.gone = append(did.gone, a.String())
+			}
+			err = tx.UpdateMailbox(ctx, after)
+		}
+		if err != nil {
+			return nil, err
+		}
+		did.plan, err = m.tree.Layout().Plan(files.Side{Domain: d, Boxes: boxes}, files.Side{Domain: counted(*d, before, after), Boxes: with(boxes, a.Local, after)}, nil)
+		return did, err
+	})
+}
+
+// mayBe holds a mailbox to what its names and its owner's plan allow. A limit that
+// was crossed before, by a smaller plan, stops only what needs more.
+func mayBe(ctx context.Context, tx *store.Tx, b mail.Mailbox, before *mail.Mailbox, owner mail.User) error {
+	for i, l := range append([]mail.LocalPart{b.Name}, b.Aliases...) {
+		taken, err := tx.NameTaken(ctx, mail.Address{Local: l, Domain: b.Domain}, b.Name)
+		if err != nil {
+			return err
+		}
+		if taken && i == 0 {
+			return &mail.Error{Kind: mail.Exists, Field: "name", Value: l.String(), Text: "exists_box"}
+		}
+		if taken {
+			return &mail.Error{Kind: mail.Exists, Field: "aliases", Value: l.String(), Text: "exists_box"}
+		}
+	}
+	more := int64(1)
+	was := int64(0)
+	if before != nil {
+		more, was = 0, before.MaxSize
+	}
+	have, err := tx.CountOf(ctx, owner.Name)
+	if err != nil {
+		return err
+	}
+	if most, limited := owner.Limit("emails"); limited && more > 0 && have.Emails+more > most {
+		return limitError("emails", most)
+	}
+	most, limited := owner.Limit("email_quota")
+	if !limited || before != nil && b.MaxSize == before.MaxSize {
+		return nil
+	}
+	if b.MaxSize == 0 || b.MaxSize > was && have.Quota-was+b.MaxSize > most {
+		return limitError("email_quota", most)
+	}
+	return nil
+}
+
+func limitError(name string, most int64) error {
+	return &mail.Error{Kind: mail.Limit, Field: name, Text: "limit_" + name, Args: map[string]string{"limit": fmt.Sprint(most)}}
+}
+
+func boxOf(boxes []mail.Mailbox, l mail.LocalPart) *mail.Mailbox {
+	for i := range boxes {
+		if boxes[i].Name == l {
+			b := boxes[i]
+			return &b
+		}
+	}
+	return nil
+}
+
+// with are boxes with the one of that name as it is to be; without it for nil.
+func with(boxes []mail.Mailbox, l mail.LocalPart, b *mail.Mailbox) []mail.Mailbox {
+	var all []mail.Mailbox
+	for _, o := range boxes {
+		if b != nil && o.Name.String() > l.String() {
+			all, b = append(all, *b), nil
+		}
+		if o.Name != l {
+			all = append(all, o)
+		}
+	}
+	if b != nil {
+		all = append(all, *b)
+	}
+	return all
+}
+
+// counted is a domain with one mailbox more, or less.
+func counted(d mail.Domain, before, after *mail.Mailbox) *mail.Domain {
+	switch {
+	case before == nil && after != nil:
+		d.Mailboxes++
+	case before != nil && after == nil:
+		d.Mailboxes--
+	}
+	return &d
+}
+
+func valuesOfBox(b *mail.Mailbox) map[string]string {
+	if b == nil {
+		return nil
+	}
+	return b.Values()
+}

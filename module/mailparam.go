@@ -1,0 +1,74 @@
+package module
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"maildomain/module/mail"
+	"maildomain/module/store"
+)
+
+// settings are the settings of the module.
+func settings(ctx context.Context, tx *store.Tx) (mail.Settings, error) {
+	s := mail.DefaultSettings()
+	kept, err := tx.Settings(ctx)
+	if err != nil {
+		return s, err
+	}
+	if err := mail.SettingsEditOf(kept).Apply(&s); err != nil {
+		return s, fmt.Errorf("read the settings of the module: %w", err)
+	}
+	return s, nil
+}
+
+// Settings are what an administrator has set of the module.
+func (m *Module) Settings(ctx context.Context) (s mail.Settings, err error) {
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		s, err = settings(ctx, tx)
+		return err
+	})
+	return s, err
+}
+
+// EditSettings changes settings of the module. Only an administrator may.
+func (m *Module) EditSettings(ctx context.Context, by Actor, e mail.SettingsEdit) error {
+	if by.Level != mail.LevelAdmin {
+		return &mail.Error{Kind: mail.Access, Field: "level"}
+	}
+	return m.change(ctx, by, "mailparam", "mailparam", func(ctx context.Context, tx *store.Tx) (*deed, error) {
+		s, err := settings(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		d := &deed{before: s.Values()}
+		if err := e.Apply(&s); err != nil {
+			return nil, err
+		}
+		if d.after = s.Values(); maps.Equal(d.before, d.after) {
+			return nil, nil
+		}
+		for name, value := range d.after {
+			if value == d.before[name] {
+				continue
+			}
+			if err := tx.Set(ctx, name, value); err != nil {
+				return nil, err
+			}
+		}
+		return d, nil
+	})
+}
+
+// params are the server's settings, with what the module has of its own.
+func (m *Module) params(ctx context.Context) (mail.Params, mail.Settings, error) {
+	p, err := m.panel.Params(ctx)
+	if err != nil {
+		return p, mail.Settings{}, fmt.Errorf("ask for the server's settings: %w", err)
+	}
+	s, err := m.Settings(ctx)
+	if s.MailHost != "" {
+		p.MailHost = s.MailHost
+	}
+	return p, s, err
+}

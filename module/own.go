@@ -1,0 +1,76 @@
+package module
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"maildomain/module/files"
+	"maildomain/module/mail"
+	"maildomain/module/store"
+)
+
+// Names of the settings that the module gives itself. No form shows them.
+const (
+	srsSecret = "secret_srs"
+)
+
+// Prepare makes what the servers need once and the database is to keep: the secret
+// that rewritten senders are signed with, and a certificate of the mail server itself.
+// What it made is in the files after the next Reconcile.
+func (m *Module) Prepare(ctx context.Context, host mail.Name) error {
+	made := false
+	err := m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		tx.Aside()
+		kept, err := tx.Settings(ctx)
+		if err != nil {
+			return err
+		}
+		if kept[srsSecret] == "" {
+			made = true
+			if err := tx.Set(ctx, srsSecret, rand.Text()); err != nil {
+				return err
+			}
+		}
+		_, found, err := tx.Certificate(ctx, mail.ServerCertificate)
+		if err != nil || found {
+			return err
+		}
+		c, err := mail.SelfSign([]mail.Name{host}, tx.Now, tx.Now.Add(serverCertificateLasts))
+		if err != nil {
+			return err
+		}
+		made, c.Name = true, mail.ServerCertificate
+		return tx.PutCertificate(ctx, c)
+	})
+	if err != nil {
+		return fmt.Errorf("make the server's own secrets: %w", err)
+	}
+	if made {
+		m.unpublished.Store(true)
+	}
+	return nil
+}
+
+// serverCertificateLasts is how long the certificate serves that nobody asked for:
+// it is there so that connections are encrypted at all.
+const serverCertificateLasts = 10 * 365 * 24 * time.Hour
+
+// ownFiles are the files of the server itself.
+func (m *Module) ownFiles(ctx context.Context, tx *store.Tx) ([]files.File, error) {
+	l := m.tree.Layout()
+	kept, err := tx.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f, err := l.SecretFile(kept[srsSecret])
+	if err != nil {
+		return nil, err
+	}
+	c, _, err := tx.Certificate(ctx, mail.ServerCertificate)
+	if err != nil {
+		return nil, err
+	}
+	return append(l.CertificateFiles(c), f), nil
+}

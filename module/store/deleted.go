@@ -1,0 +1,231 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"maildomain/module/mail"
+)
+
+// A MailState says where the mail of something deleted is.
+type MailState string
+
+// The states, in the order in which they follow each other.
+const (
+	MailMoving    MailState = "moving"    // on its way to the trash
+	MailKept      MailState = "kept"      // in the trash
+	MailRestoring MailState = "restoring" // on its way back
+)
+
+// A Deleted is a mail domain or a mailbox that was deleted and can be brought back
+// until its time is over. What it was is in Domain, or in the one of Mailboxes.
+type Deleted struct {
+	ID        int64 // never given twice; names the mail in the trash
+	At, Until time.Time
+	User      string            // who deleted it
+	Domain    map[string]string // its Values; nil: a mailbox alone was deleted
+	Mailboxes []mail.Mailbox
+	State     MailState
+
+	Object string // the domain, or box@domain
+	Name   mail.Name
+	Owner  string
+	Count  int64 // mailboxes; given by InsertDeleted, as is what they used
+	Used   int64 // bytes
+}
+
+// Kinds of what was deleted.
+const (
+	kindDomain  = "domain"
+	kindMailbox = "mailbox"
+)
+
+// content is what stands in the column of that name.
+type content struct {
+	Domain    map[string]string `json:"domain,omitempty"`
+	Mailboxes []keptMailbox     `json:"mailboxes,omitempty"`
+}
+
+// A keptMailbox is a mailbox as it was, in its own words: whoever brings it back may
+// be a later version.
+type keptMailbox struct {
+	Name         string    `json:"name"`
+	Active       bool      `json:"active"`
+	Password     string    `json:"password"`
+	PasswdAt     time.Time `json:"passwd_at"`
+	MaxSize      int64     `json:"maxsize"`
+	Aliases      []string  `json:"aliases,omitempty"`
+	Forward      []string  `json:"forward,omitempty"`
+	DontSave     bool      `json:"dontsave,omitempty"`
+	Greylist     bool      `json:"greylist,omitempty"`
+	Spamassassin bool      `json:"spamassassin,omitempty"`
+	Note         string    `json:"note,omitempty"`
+	Used         int64     `json:"used"`
+	Created      time.Time `json:"created"`
+}
+
+func keepMailbox(b mail.Mailbox) keptMailbox {
+	k := keptMailbox{
+		Name: b.Name.String(), Active: b.Active, Password: string(b.Password), PasswdAt: b.PasswdAt, MaxSize: b.MaxSize,
+		DontSave: b.DontSave, Greylist: b.Greylist, Spamassassin: b.Spamassassin, Note: b.Note, Used: b.Used, Created: b.Created,
+	}
+	for _, a := range b.Aliases {
+		k.Aliases = append(k.Aliases, a.String())
+	}
+	for _, f := range b.Forward {
+		k.Forward = append(k.Forward, f.String())
+	}
+	return k
+}
+
+func (k keptMailbox) mailbox(n mail.Name) mail.Mailbox {
+	b := mail.Mailbox{
+		Domain: n, Name: mail.StoredLocalPart(k.Name), Active: k.Active, Password: mail.PasswordHash(k.Password), PasswdAt: k.PasswdAt,
+		MaxSize: k.MaxSize, DontSave: k.DontSave, Greylist: k.Greylist, Spamassassin: k.Spamassassin, Note: k.Note, Used: k.Used, Created: k.Created,
+	}
+	for _, a := range k.Aliases {
+		b.Aliases = append(b.Aliases, mail.StoredLocalPart(a))
+	}
+	for _, f := range k.Forward {
+		b.Forward = append(b.Forward, mail.StoredAddress(f))
+	}
+	return b
+}
+
+// InsertDeleted keeps what is about to be deleted, and returns the number that names
+// its mail in the trash.
+func (tx *Tx) InsertDeleted(ctx context.Context, d Deleted) (int64, error) {
+	kind := kindMailbox
+	c := content{Domain: d.Domain}
+	if d.Domain != nil {
+		kind = kindDomain
+	}
+	for _, b := range d.Mailboxes {
+		c.Mailboxes = append(c.Mailboxes, keepMailbox(b))
+		d.Used += b.Used
+	}
+	d.Count = int64(len(d.Mailboxes))
+	text, err := json.Marshal(c)
+	if err != nil {
+		return 0, fmt.Errorf("write down %s: %w", d.Object, err)
+	}
+	var id int64
+	tx.wrote = true
+	_, err = tx.row(ctx, `INSERT INTO deleted (at, until, user, kind, object, domain, owner, mailboxes, used, content, state)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`, []any{
+		tx.Now.UnixMilli(), d.Until.UnixMilli(), d.User, kind, d.Object, d.Name.String(), d.Owner, d.Count, d.Used, string(text), string(MailMoving),
+	}, &id)
+	return id, err
+}
+
+const deletedColumns = `id, at, until, user, object, domain, owner, mailboxes, used, state`
+
+func scanDeleted(scan func(...any) error, more ...any) (d Deleted, err error) {
+	var at, until int64
+	var name string
+	err = scan(append([]any{&d.ID, &at, &until, &d.User, &d.Object, &name, &d.Owner, &d.Count, &d.Used, &d.State}, more...)...)
+	d.At, d.Until, d.Name = time.UnixMilli(at).UTC(), time.UnixMilli(until).UTC(), mail.StoredName(name)
+	return d, err
+}
+
+// Deleted is what was deleted under that number, with all that it was; false where
+// it is gone.
+func (tx *Tx) Deleted(ctx context.Context, id int64) (d Deleted, found bool, err error) {
+	err = tx.rows(ctx, `SELECT `+deletedColumns+`, content FROM deleted WHERE id = ?`, []any{id}, func(r *sql.Rows) error {
+		var text string
+		if d, err = scanDeleted(r.Scan, &text); err != nil {
+			return err
+		}
+		found = true
+		var c content
+		if err := json.Unmarshal([]byte(text), &c); err != nil {
+			return fmt.Errorf("read what %s was: %w", d.Object, err)
+		}
+		d.Domain = c.Domain
+		for _, k := range c.Mailboxes {
+			d.Mailboxes = append(d.Mailboxes, k.mailbox(d.Name))
+		}
+		return nil
+	})
+	return d, found, err
+}
+
+// deletedSorts are the columns that the list of what was deleted can be sorted by.
+var deletedSorts = map[string]string{"id": "id", "object": "object", "owner": "owner", "at": "at", "until": "until", "used": "used", "mailboxes": "mailboxes"}
+
+// ListDeleted is a page of what was deleted in a scope and can be brought back, and
+// how much there is in all pages together.
+func (tx *Tx) ListDeleted(ctx context.Context, q mail.Query) (ds []Deleted, total int64, err error) {
+	column, ok := deletedSorts[q.Sort]
+	if !ok {
+		return nil, 0, fmt.Errorf("sort by %q: no such column", q.Sort)
+	}
+	w := where{}
+	w.add(`state <> 'restoring' AND until > ?`, tx.Now.UnixMilli())
+	if !q.Scope.All {
+		w.owners(q.Scope.Owners)
+	}
+	if q.Name != "" {
+		w.add(`instr(object, ?)`, q.Name)
+	}
+	if _, err := tx.row(ctx, `SELECT count(*) FROM deleted WHERE `+w.String(), w.args, &total); err != nil || total <= int64(q.Offset) {
+		return nil, total, err
+	}
+	direction := ` ASC`
+	if q.Desc {
+		direction = ` DESC`
+	}
+	err = tx.rows(ctx, `SELECT `+deletedColumns+` FROM deleted WHERE `+w.String()+` ORDER BY `+column+direction+`, id`+direction+` LIMIT ? OFFSET ?`,
+		append(w.args, q.Limit, q.Offset), func(r *sql.Rows) error {
+			d, err := scanDeleted(r.Scan)
+			ds = append(ds, d)
+			return err
+		})
+	return ds, total, err
+}
+
+// Underway is what was deleted and whose mail is not where it belongs yet, of one
+// domain or, for the zero Name, of all.
+func (tx *Tx) Underway(ctx context.Context, of mail.Name) (ds []Deleted, err error) {
+	text, args := `SELECT `+deletedColumns+` FROM deleted WHERE state <> 'kept' ORDER BY id`, []any(nil)
+	if !of.IsZero() {
+		text, args = `SELECT `+deletedColumns+` FROM deleted WHERE domain = ? AND state <> 'kept' ORDER BY id`, []any{of.String()}
+	}
+	err = tx.rows(ctx, text, args, func(r *sql.Rows) error {
+		d, err := scanDeleted(r.Scan)
+		ds = append(ds, d)
+		return err
+	})
+	return ds, err
+}
+
+// Expired are the numbers of what may not be brought back any more, at most most.
+func (tx *Tx) Expired(ctx context.Context, most int) (ids []int64, err error) {
+	err = tx.rows(ctx, `SELECT id FROM deleted WHERE until <= ? AND state = 'kept' ORDER BY until LIMIT ?`, []any{tx.Now.UnixMilli(), most},
+		func(r *sql.Rows) error {
+			ids = append(ids, 0)
+			return r.Scan(&ids[len(ids)-1])
+		})
+	return ids, err
+}
+
+// SetMailState notes where the mail of something deleted is.
+func (tx *Tx) SetMailState(ctx context.Context, id int64, s MailState) error {
+	_, err := tx.exec(ctx, `UPDATE deleted SET state = ? WHERE id = ?`, string(s), id)
+	return err
+}
+
+// ExpireNow has something deleted removed for good with the next occasion.
+func (tx *Tx) ExpireNow(ctx context.Context, id int64) error {
+	_, err := tx.exec(ctx, `UPDATE deleted SET until = ? WHERE id = ?`, tx.Now.UnixMilli(), id)
+	return err
+}
+
+// Forget removes the row of something deleted, whose mail is gone or back.
+func (tx *Tx) Forget(ctx context.Context, id int64) error {
+	_, err := tx.exec(ctx, `DELETE FROM deleted WHERE id = ?`, id)
+	return err
+}

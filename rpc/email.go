@@ -1,0 +1,148 @@
+package rpc
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"maildomain/module"
+	"maildomain/module/mail"
+	"maildomain/module/store"
+	"maildomain/rpc/wire"
+)
+
+// mailboxColumns are those that the list of mailboxes can be sorted by.
+var mailboxColumns = []string{"name", "owner", "active", "maxsize", "used", "dontsave", "greylist", "spamassassin", "note"}
+
+// A mailboxQuery asks for mailboxes, of one domain or of all.
+type mailboxQuery struct {
+	domain string
+	mail.MailboxQuery
+}
+
+// parseMailboxes reads what the list of mailboxes is asked for; its parent, plid, is
+// the domain.
+func parseMailboxes(p params) (mailboxQuery, error) {
+	at, err := parsePage(p, mailboxColumns)
+	if err == nil && len(p["f_name"]) > longestFilter {
+		err = &mail.Error{Kind: mail.Invalid, Field: "f_name", Value: p["f_name"]}
+	}
+	q := mailboxQuery{p["plid"], mail.MailboxQuery{Sort: at.sort, Desc: at.desc, Limit: at.limit, Offset: at.offset, Name: p["f_name"]}}
+	if err != nil {
+		return q, err
+	}
+	switch v := p["f_active"]; v {
+	case "":
+	case "on", "off":
+		on := v == "on"
+		q.Active = &on
+	default:
+		return q, &mail.Error{Kind: mail.Invalid, Field: "f_active", Value: v, Text: "value_flag"}
+	}
+	return q, nil
+}
+
+func listMailboxes(m *module.Module, ctx context.Context, by module.Actor, q mailboxQuery) ([]store.MailboxRow, int64, error) {
+	return m.ListMailboxes(ctx, by, q.domain, q.MailboxQuery)
+}
+
+// mailboxList is a page of the list of mailboxes.
+func mailboxList(rows []store.MailboxRow, total int64, q mailboxQuery, by module.Actor) wire.List {
+	l := page{q.Sort, q.Desc, q.Limit, q.Offset}.list(total)
+	for _, r := range rows {
+		v := r.Values()
+		delete(v, "passwd_at")
+		v["name"], v["name_idn"] = r.Address().String(), r.Address().Unicode()
+		v["used"], v["owner"] = strconv.FormatInt(r.Used, 10), r.Owner
+		if by.Level == mail.LevelUser {
+			delete(v, "owner")
+		}
+		l.Elems = append(l.Elems, v)
+	}
+	if q.Name != "" {
+		l.Filters = append(l.Filters, wire.Filter{Name: "f_name", Value: q.Name})
+	}
+	if q.Active != nil {
+		l.Filters = append(l.Filters, wire.Filter{Name: "f_active", Value: mail.Flag(*q.Active)})
+	}
+	return l
+}
+
+// unservedOfMailbox are the fields of a mailbox whose server part does not exist yet.
+var unservedOfMailbox = []string{"greylist", "spamassassin"}
+
+// mailboxForm is the form of a mailbox. It never shows a password.
+func mailboxForm(f module.MailboxForm, _ module.Actor) wire.Form {
+	v := f.Mailbox.Values()
+	delete(v, "passwd_at")
+	if v["domainname"] = f.Mailbox.Domain.Unicode(); f.New {
+		delete(v, "active")
+	}
+	encode(f.Edit, v)
+	v["passwd"], v["confirm"] = "", ""
+	hidden := slices.Clone(unservedOfMailbox)
+	if len(strings.Fields(v["forward"])) == 0 {
+		hidden = append(hidden, "dontsave")
+	}
+	slices.Sort(hidden)
+	return wire.Form{Kind: wire.KindForm, Values: v, SLists: map[string][]wire.Option{}, Hidden: hidden}
+}
+
+// deletedColumns are those that the list of what was deleted can be sorted by.
+var deletedColumns = []string{"at", "id", "object", "owner", "until", "mailboxes", "used"}
+
+func parseDeleted(p params) (mail.Query, error) {
+	if p["p_sort"] == "" && p["p_order"] == "" { // the newest first
+		p = params{"p_order": "desc", "p_num": p["p_num"], "p_cnt": p["p_cnt"], "f_name": p["f_name"]}
+	}
+	at, err := parsePage(p, deletedColumns)
+	if err == nil && len(p["f_name"]) > longestFilter {
+		err = &mail.Error{Kind: mail.Invalid, Field: "f_name", Value: p["f_name"]}
+	}
+	return mail.Query{Sort: at.sort, Desc: at.desc, Limit: at.limit, Offset: at.offset, Name: p["f_name"]}, err
+}
+
+// deletedList is a page of the list of what was deleted and can be brought back.
+func deletedList(ds []store.Deleted, total int64, q mail.Query, by module.Actor) wire.List {
+	l := page{q.Sort, q.Desc, q.Limit, q.Offset}.list(total)
+	for _, d := range ds {
+		v := map[string]string{
+			"id": strconv.FormatInt(d.ID, 10), "object": d.Object, "owner": d.Owner, "user": d.User,
+			"at": d.At.Format(time.RFC3339), "until": d.Until.Format(time.RFC3339),
+			"mailboxes": strconv.FormatInt(d.Count, 10), "used": strconv.FormatInt(d.Used, 10),
+		}
+		if by.Level == mail.LevelUser {
+			delete(v, "owner")
+		}
+		l.Elems = append(l.Elems, v)
+	}
+	return l
+}
+
+// editSettings is the form of the module's settings.
+func editSettings(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error) {
+	e, err := decode[mail.SettingsEdit](p)
+	if err != nil {
+		return nil, err
+	}
+	if p["sok"] != "" {
+		if err := m.EditSettings(ctx, by, e); err != nil {
+			return nil, err
+		}
+		return wire.OK{Kind: wire.KindOK, Redirect: &wire.Redirect{Type: wire.KindForm, Func: "mailparam"}}, nil
+	}
+	s, err := m.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v := s.Values()
+	if p["sv_field"] != "" {
+		encode(e, v)
+	}
+	return wire.Form{
+		Kind: wire.KindForm, Values: v, Hidden: []string{"dkim_keylen", "dkim_selector"},
+		SLists: map[string][]wire.Option{"dkim_keylen": options(by.Lang, "emaildomain.edit", "dkim_keylen", "1024", "2048")},
+	}, nil
+}
