@@ -61,6 +61,7 @@ type batchLine struct {
 func (b *batch) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	jobs, err := strconv.Atoi(r.Header.Get(JobsHeader))
 	if r.Method != http.MethodPost || err != nil || jobs < 1 {
+		w.Header().Set("Connection", "close") // the body may have no end
 		http.Error(w, "a POST of calls, and "+JobsHeader, http.StatusBadRequest)
 		return
 	}
