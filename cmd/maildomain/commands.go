@@ -94,10 +94,12 @@ func (c *check) Run(ctx context.Context) (err error) {
 
 type setup struct {
 	place
+	Replace bool `help:"Put our configuration in the place of another's too, which is kept beside with .before-maildomain added to its name."`
 }
 
 // Run prints what was done. It fails, with the difference printed, where another's
-// configuration stands in the place of ours.
+// configuration stands in the place of ours, and where the user who owns the mail
+// is missing on the system itself.
 func (c *setup) Run(ctx context.Context) (err error) {
 	layout, err := files.ParseLayout(c.Layout)
 	if err != nil {
@@ -111,16 +113,25 @@ func (c *setup) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	r, err := files.Setup(ctx, root, layout)
+	others := files.KeepOthers
+	if c.Replace {
+		others = files.ReplaceOthers
+	}
+	r, err := files.Setup(ctx, root, layout, others)
 	for _, d := range r.Done {
 		fmt.Println(d)
 	}
-	if err != nil {
-		return err
+	for _, f := range r.Confs {
+		if f.Diff != "" {
+			fmt.Print(f.Diff)
+			err = errors.Join(err, fmt.Errorf("/%s is %s: it was left as it is; above is what setup --replace would change", f.Path, f.State))
+		}
 	}
-	if r.Diff != "" {
-		fmt.Print(r.Diff)
-		return fmt.Errorf("/%s is %s: nothing was written; above is what setup would change", layout.EximConf, r.Conf)
+	if c.Root == "/" { // a tree for an image or a test has no users
+		for _, u := range r.Lacks {
+			err = errors.Join(err, fmt.Errorf("there is no user %s yet; this makes it, then run setup again: "+
+				"useradd --system --user-group --home-dir /%s --no-create-home --shell /usr/sbin/nologin %[1]s", u, layout.Mail))
+		}
 	}
-	return nil
+	return err
 }

@@ -77,7 +77,7 @@ func TestEveryHookWorks(t *testing.T) {
 			"  route_data = 127.0.0.1\n  self = send\n  transport = smart\n  no_more\n\n",
 		"transports.conf":     "smart:\n  driver = smtp\n  port = MD_OUT_PORT\n  helo_data = hooked.helo.test\n\n",
 		"retry.conf":          "foreign.test  *  F,1h,10m\n",
-		"authenticators.conf": "plain:\n  driver = plaintext\n  public_name = PLAIN\n  server_prompts = :\n  server_condition = ${if eq{$auth3}{secret}}\n  server_set_id = $auth2\n",
+		"authenticators.conf": "mine:\n  driver = plaintext\n  public_name = OWN-WAY\n  server_prompts = :\n  server_condition = ${if eq{$auth3}{secret}}\n  server_set_id = $auth2\n",
 	} {
 		lab.Put(t, root, filepath.Join(files.Debian.Hooks(), name), text)
 	}
@@ -97,7 +97,15 @@ func TestEveryHookWorks(t *testing.T) {
 	} else if strings.Contains(offers, "AUTH") {
 		t.Errorf("passwords are asked for in clear: %s", offers)
 	}
-	if offers := k.startTLS(t); !strings.Contains(offers, "AUTH PLAIN") {
+	if offers := k.startTLS(t); strings.Contains(offers, "AUTH") {
+		t.Errorf("log-in at the port of other servers: %s", offers)
+	}
+	k = open(t, x.Services().Submission)
+	k.read()
+	if offers := k.want(250, "EHLO client.test"); strings.Contains(offers, "AUTH") {
+		t.Errorf("passwords are asked for in clear: %s", offers)
+	}
+	if offers := k.startTLS(t); !strings.Contains(offers, "AUTH OWN-WAY PLAIN LOGIN") {
 		t.Errorf("authenticators.conf: %s", offers)
 	}
 	if r, err := (lab.Client{Addr: x.Addr(), Local: "127.0.0.66"}).Rcpt(limited(t), stranger, "x@a.example"); err != nil || r.String() != "connect: 554 connect hook" {
@@ -135,7 +143,12 @@ func (k *talk) startTLS(t *testing.T) string {
 }
 
 func TestEncryptionWorksWithoutACertificate(t *testing.T) {
-	x, _ := start(t, world, lab.Options{})
+	x, root := start(t, world, lab.Options{})
+	for _, name := range []string{"default.crt", "default.key"} {
+		if err := os.Remove(filepath.Join(root, files.Debian.SSL(), name)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	k := open(t, x.Addr())
 	k.want(220, "")
 	k.want(250, "EHLO client.test")
@@ -149,7 +162,7 @@ func TestEncryptionWorksWithoutACertificate(t *testing.T) {
 
 func TestCertificateOfTheAdministratorIsServed(t *testing.T) {
 	root := lab.NewRoot(t)
-	cert, key := selfSigned(t, "mail.lab.test")
+	cert, key := selfSigned(t, "own.lab.test")
 	lab.Put(t, root, "etc/exim4/ssl/mine.crt", cert)
 	lab.Put(t, root, "etc/exim4/ssl/mine.key", key)
 	lab.Put(t, root, "etc/exim4/maildomain.d/macros.conf",
@@ -160,7 +173,7 @@ func TestCertificateOfTheAdministratorIsServed(t *testing.T) {
 	k.want(250, "EHLO client.test")
 	k.startTLS(t)
 	served := k.conn.(*tls.Conn).ConnectionState().PeerCertificates[0]
-	if served.Subject.CommonName != "mail.lab.test" {
+	if served.Subject.CommonName != "own.lab.test" {
 		t.Errorf("served: %s", served.Subject)
 	}
 	noPanic(t, x)

@@ -1,12 +1,7 @@
 package files
 
 import (
-	"bytes"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
-	"fmt"
-	"regexp"
 	"text/template"
 )
 
@@ -16,48 +11,7 @@ var eximConfText string
 // Exim's own syntax is full of {{ and }}.
 var eximConf = template.Must(template.New("exim.conf").Delims("[[", "]]").Parse(eximConfText))
 
-// EximConf is Exim's main configuration file for l. Its first line carries the
-// SHA-256 of everything below it, by which CheckEximConf knows it again.
+// EximConf is Exim's main configuration file for l.
 func EximConf(l Layout) []byte {
-	var rest bytes.Buffer
-	err := eximConf.Execute(&rest, struct{ Conf, Program string }{"/" + l.Exim, l.EximProgram})
-	if err != nil {
-		panic(err) // the template is ours and constant
-	}
-	return append(fmt.Appendf(nil, "# maildomain 1 sha256=%s: written by \"maildomain setup\"\n", sum(rest.Bytes())), rest.Bytes()...)
-}
-
-// A ConfState says what stands in the place of Exim's main configuration file.
-type ConfState string
-
-// What can stand there.
-const (
-	ConfNone    ConfState = "none"    // no file
-	ConfOwn     ConfState = "own"     // what some version of setup wrote, and nobody changed since
-	ConfEdited  ConfState = "edited"  // what setup wrote, changed by somebody
-	ConfForeign ConfState = "foreign" // anything else
-)
-
-var ownFirstLine = regexp.MustCompile(`^# maildomain [0-9]+ sha256=([0-9a-f]{64}): [^\n]*\n`)
-
-// CheckEximConf says what conf, the content of the main configuration file, is;
-// nil is no file.
-func CheckEximConf(conf []byte) ConfState {
-	if conf == nil {
-		return ConfNone
-	}
-	m := ownFirstLine.FindSubmatch(conf)
-	switch {
-	case m == nil:
-		return ConfForeign
-	case string(m[1]) != sum(conf[len(m[0]):]):
-		return ConfEdited
-	default:
-		return ConfOwn
-	}
-}
-
-func sum(b []byte) string {
-	s := sha256.Sum256(b)
-	return hex.EncodeToString(s[:])
+	return signed(eximConf, struct{ Conf, Program string }{"/" + l.Exim, l.EximProgram})
 }

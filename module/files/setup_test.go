@@ -28,12 +28,17 @@ func openRoot(t *testing.T) (*os.Root, string) {
 
 func setUp(t *testing.T, root *os.Root, l Layout) Report {
 	t.Helper()
-	r, err := Setup(t.Context(), root, l)
+	r, err := Setup(t.Context(), root, l, KeepOthers)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
+
+// confs is what r found of the main configuration files, Exim's first.
+func confs(r Report) [2]ConfState { return [2]ConfState{r.Confs[0].State, r.Confs[1].State} }
+
+func bothAre(s ConfState) [2]ConfState { return [2]ConfState{s, s} }
 
 // snapshot is every path below dir with its mode, owner, inode and content.
 func snapshot(t *testing.T, dir string) map[string]string {
@@ -70,7 +75,7 @@ func TestSetupMakesTheLayoutAndAgainNothing(t *testing.T) {
 		t.Run(l.Name, func(t *testing.T) {
 			root, dir := openRoot(t)
 			r := setUp(t, root, l)
-			if r.Conf != ConfNone || r.Diff != "" || len(r.Done) != len(directories(l))+1 {
+			if confs(r) != bothAre(ConfNone) || len(r.Done) != len(directories(l))+2 {
 				t.Errorf("report of the first run: %+v", r)
 			}
 			for _, d := range directories(l) {
@@ -87,7 +92,7 @@ func TestSetupMakesTheLayoutAndAgainNothing(t *testing.T) {
 				t.Errorf("configuration differs from the template's, %v", err)
 			}
 			before := snapshot(t, dir)
-			if r := setUp(t, root, l); r.Conf != ConfOwn || r.Diff != "" || len(r.Done) != 0 {
+			if r := setUp(t, root, l); confs(r) != bothAre(ConfOwn) || len(r.Done) != 0 {
 				t.Errorf("report of the second run: %+v", r)
 			}
 			if after := snapshot(t, dir); !maps.Equal(before, after) {
@@ -102,7 +107,7 @@ func TestSetupModesDoNotDependOnUmask(t *testing.T) {
 	for _, mask := range []int{0, 0o077} {
 		was := syscall.Umask(mask)
 		root, _ := openRoot(t)
-		_, err := Setup(t.Context(), root, Debian)
+		_, err := Setup(t.Context(), root, Debian, KeepOthers)
 		syscall.Umask(was)
 		if err != nil {
 			t.Fatal(err)
@@ -118,54 +123,109 @@ func TestSetupModesDoNotDependOnUmask(t *testing.T) {
 	}
 }
 
+// both are the main configuration files of Debian's layout.
+var both = []struct {
+	path string
+	text []byte
+	i    int // in Report.Confs
+}{{Debian.EximConf, EximConf(Debian), 0}, {Debian.DovecotConf(), DovecotConf(Debian), 1}}
+
 func TestSetupReplacesItsOwnOlderConfiguration(t *testing.T) {
-	root, _ := openRoot(t)
-	setUp(t, root, Debian)
-	rest := []byte("# what version 0 wrote\nprimary_hostname = old.example\n")
-	older := append([]byte("# maildomain 0 sha256="+sum(rest)+": written by \"maildomain setup\"\n"), rest...)
-	if err := root.WriteFile(Debian.EximConf, older, 0o640); err != nil {
-		t.Fatal(err)
-	}
-	r := setUp(t, root, Debian)
-	if got, want := strings.Join(r.Done, "\n"), "/etc/exim4/exim4.conf: replaced by this version's"; got != want || r.Conf != ConfOwn {
-		t.Errorf("done %q, found %s", got, r.Conf)
-	}
-	if conf, _ := root.ReadFile(Debian.EximConf); !bytes.Equal(conf, EximConf(Debian)) {
-		t.Error("the older configuration stands")
+	for _, f := range both {
+		root, _ := openRoot(t)
+		setUp(t, root, Debian)
+		rest := []byte("# what version 0 wrote\nprimary_hostname = old.example\n")
+		older := append([]byte("# maildomain 0 sha256="+sum(rest)+": written by \"maildomain setup\"\n"), rest...)
+		if err := root.WriteFile(f.path, older, 0o640); err != nil {
+			t.Fatal(err)
+		}
+		r := setUp(t, root, Debian)
+		if got, want := strings.Join(r.Done, "\n"), "/"+f.path+": replaced by this version's"; got != want || confs(r) != bothAre(ConfOwn) {
+			t.Errorf("done %q, found %s", got, confs(r))
+		}
+		if conf, _ := root.ReadFile(f.path); !bytes.Equal(conf, f.text) {
+			t.Error("the older configuration stands")
+		}
 	}
 }
 
 func TestSetupLeavesWhatOthersWrote(t *testing.T) {
-	edited := bytes.Replace(EximConf(Debian), []byte("header_maxsize = 1M"), []byte("header_maxsize = 4M"), 1)
-	for name, c := range map[string]struct {
-		conf  []byte
-		state ConfState
-		diff  string // a line that the difference must have
-	}{
-		"edited":   {edited, ConfEdited, "-header_maxsize = 4M\n+header_maxsize = 1M"},
-		"appended": {append(EximConf(Debian), "\nqueue_only\n"...), ConfEdited, "-queue_only"},
-		"foreign":  {[]byte("acl_smtp_rcpt = accept\n"), ConfForeign, "-acl_smtp_rcpt = accept"},
-		"empty":    {[]byte{}, ConfForeign, "+begin routers"},
-		"cut":      {EximConf(Debian)[:2000], ConfEdited, "+begin routers"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			root, dir := openRoot(t)
-			setUp(t, root, Debian)
-			if err := root.WriteFile(Debian.EximConf, c.conf, 0o644); err != nil {
-				t.Fatal(err)
-			}
-			before := snapshot(t, dir)
-			r := setUp(t, root, Debian)
-			if r.Conf != c.state || len(r.Done) != 0 {
-				t.Errorf("found %s, did %q; want %s, nothing", r.Conf, r.Done, c.state)
-			}
-			if !strings.Contains(r.Diff, c.diff) || !strings.Contains(r.Diff, "--- /etc/exim4/exim4.conf\n+++ maildomain's\n") {
-				t.Errorf("difference lacks %q:\n%s", c.diff, r.Diff)
-			}
-			if after := snapshot(t, dir); !maps.Equal(before, after) {
-				t.Error("something changed")
-			}
-		})
+	for _, f := range both {
+		line := map[int]string{0: "never_users = root", 1: "first_valid_uid = 100"}[f.i]
+		last := map[int]string{0: "+begin routers", 1: "+service quota-status {"}[f.i]
+		for name, c := range map[string]struct {
+			conf  []byte
+			state ConfState
+			diff  string // a line that the difference must have
+		}{
+			"edited":   {bytes.Replace(f.text, []byte(line), []byte("x = 1"), 1), ConfEdited, "-x = 1\n+" + line},
+			"appended": {append(bytes.Clone(f.text), "\nqueue_only\n"...), ConfEdited, "-queue_only"},
+			"foreign":  {[]byte("acl_smtp_rcpt = accept\n"), ConfForeign, "-acl_smtp_rcpt = accept"},
+			"empty":    {[]byte{}, ConfForeign, last},
+			"cut":      {f.text[:1000], ConfEdited, last},
+		} {
+			t.Run(path.Base(f.path)+" "+name, func(t *testing.T) {
+				root, dir := openRoot(t)
+				setUp(t, root, Debian)
+				if err := root.WriteFile(f.path, c.conf, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				before := snapshot(t, dir)
+				r := setUp(t, root, Debian)
+				found := r.Confs[f.i]
+				if found.State != c.state || len(r.Done) != 0 {
+					t.Errorf("found %s, did %q; want %s, nothing", found.State, r.Done, c.state)
+				}
+				if !strings.Contains(found.Diff, c.diff) || !strings.Contains(found.Diff, "--- /"+f.path+"\n+++ maildomain's\n") {
+					t.Errorf("difference lacks %q:\n%s", c.diff, found.Diff)
+				}
+				if other := r.Confs[1-f.i]; other.State != ConfOwn || other.Diff != "" {
+					t.Errorf("the other file is %s", other.State)
+				}
+				if after := snapshot(t, dir); !maps.Equal(before, after) {
+					t.Error("something changed")
+				}
+			})
+		}
+	}
+}
+
+// Asked to, setup takes the place of Debian's configuration and keeps it; a second
+// one that it would have to keep is not overwritten.
+func TestSetupReplacesOthersWhenAskedAndLosesNothing(t *testing.T) {
+	root, _ := openRoot(t)
+	name := Debian.DovecotConf()
+	if err := root.MkdirAll(Debian.Dovecot, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := root.WriteFile(name, []byte("!include conf.d/*.conf\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Setup(t.Context(), root, Debian, ReplaceOthers)
+	if err != nil || r.Confs[1].State != ConfForeign || r.Confs[1].Diff != "" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if got, want := r.Done[len(r.Done)-1], "/etc/dovecot/dovecot.conf: written, what stood there is now /etc/dovecot/dovecot.conf.before-maildomain"; got != want {
+		t.Errorf("done %q, want %q", got, want)
+	}
+	kept := func() string {
+		b, err := root.ReadFile(name + Beside)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	if now, _ := root.ReadFile(name); !bytes.Equal(now, DovecotConf(Debian)) || kept() != "!include conf.d/*.conf\n" {
+		t.Errorf("stands: %.60q, kept: %q", now, kept())
+	}
+	if err := root.WriteFile(name, []byte("mine = 1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Setup(t.Context(), root, Debian, ReplaceOthers); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("error %v", err)
+	}
+	if now, _ := root.ReadFile(name); string(now) != "mine = 1\n" || kept() != "!include conf.d/*.conf\n" {
+		t.Errorf("stands: %.60q, kept: %q", now, kept())
 	}
 }
 
@@ -180,8 +240,8 @@ func TestSetupDoesNotReplaceALink(t *testing.T) {
 	if err := root.Symlink("mine.conf", Debian.EximConf); err != nil {
 		t.Fatal(err)
 	}
-	if r := setUp(t, root, Debian); r.Conf != ConfForeign || len(r.Done) != 0 {
-		t.Errorf("found %s, did %q", r.Conf, r.Done)
+	if r := setUp(t, root, Debian); r.Confs[0].State != ConfForeign || len(r.Done) != 0 {
+		t.Errorf("found %s, did %q", r.Confs[0].State, r.Done)
 	}
 }
 
@@ -200,7 +260,7 @@ func TestSetupRefusesWhatIsNoDirectory(t *testing.T) {
 			if err := stand(root); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Setup(t.Context(), root, Debian); err == nil || !strings.Contains(err.Error(), "set up etc/exim4/domains") {
+			if _, err := Setup(t.Context(), root, Debian, KeepOthers); err == nil || !strings.Contains(err.Error(), "set up etc/exim4/domains") {
 				t.Errorf("error %v", err)
 			}
 		})
@@ -273,21 +333,21 @@ func TestSetupStartsOverWhereARunBrokeOff(t *testing.T) {
 
 func TestFirstLineKnowsAnyChange(t *testing.T) {
 	conf := EximConf(Debian)
-	if got := CheckEximConf(conf); got != ConfOwn {
+	if got := CheckConf(conf); got != ConfOwn {
 		t.Fatalf("fresh: %s", got)
 	}
-	if got := CheckEximConf(nil); got != ConfNone {
+	if got := CheckConf(nil); got != ConfNone {
 		t.Errorf("no file: %s", got)
 	}
 	first := bytes.IndexByte(conf, '\n') + 1
 	for i := first; i < len(conf); i += 97 {
 		changed := bytes.Clone(conf)
 		changed[i] ^= 1
-		if got := CheckEximConf(changed); got != ConfEdited {
+		if got := CheckConf(changed); got != ConfEdited {
 			t.Errorf("byte %d changed: %s", i, got)
 		}
 	}
-	if got := CheckEximConf(conf[1:]); got != ConfForeign {
+	if got := CheckConf(conf[1:]); got != ConfForeign {
 		t.Errorf("first line broken: %s", got)
 	}
 }

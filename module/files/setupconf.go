@@ -10,52 +10,82 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 )
 
-// It may hold what not everybody is to read, by way of macros and hooks.
-const confMode = 0o640
+// A mainConf is a main configuration file, whole.
+type mainConf struct {
+	path  string
+	group string // empty: root's
+	mode  fs.FileMode
+	text  func(Layout) []byte
+}
 
-// ensureConf writes Exim's main configuration file, or tells why not.
-func (r *Report) ensureConf(root *os.Root, l Layout, own owner) error {
-	want := EximConf(l)
-	info, err := root.Lstat(l.EximConf)
-	var standing []byte
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		r.Conf = ConfNone
-	case err != nil:
-		return err
-	case info.IsDir():
-		return errors.New("it is a directory")
-	default:
-		if standing, err = root.ReadFile(l.EximConf); err != nil {
-			return err
-		}
-		if standing == nil {
-			standing = []byte{}
-		}
-		r.Conf = CheckEximConf(standing)
-		if !info.Mode().IsRegular() {
-			r.Conf = ConfForeign // a link is somebody's arrangement
-		}
+func mainConfs(l Layout) []mainConf {
+	return []mainConf{
+		// It may hold what not everybody is to read, by way of macros and hooks.
+		{path: l.EximConf, group: l.EximGroup, mode: 0o640, text: EximConf},
+		// Every process of Dovecot's, and doveadm for every user, may read it.
+		{path: l.DovecotConf(), mode: 0o644, text: DovecotConf},
+	}
+}
+
+// Beside is what is added to the name of another's configuration file when
+// Setup puts ours in its place.
+const Beside = ".before-maildomain"
+
+// ensure writes c, or tells why not.
+func (c mainConf) ensure(root *os.Root, l Layout, own owner, others Others) (found FoundConf, done string, err error) {
+	want := c.text(l)
+	standing, info, err := c.standing(root)
+	if err != nil {
+		return FoundConf{}, "", err
+	}
+	found = FoundConf{Path: c.path, State: CheckConf(standing)}
+	if info != nil && !info.Mode().IsRegular() {
+		found.State = ConfForeign // a link is somebody's arrangement
 	}
 
 	same := bytes.Equal(standing, want)
-	switch r.Conf {
+	switch found.State {
 	case ConfNone:
-		r.Done = append(r.Done, "/"+l.EximConf+": written")
+		done = "written"
 	case ConfOwn:
-		if same && info.Mode().Perm() == confMode && (!own.set || own.has(info)) {
-			return nil
+		if same && info.Mode().Perm() == c.mode && (!own.set || own.has(info)) {
+			return found, "", nil
 		}
-		done := "owner and mode put right"
+		done = "owner and mode put right"
 		if !same {
 			done = "replaced by this version's"
 		}
-		r.Done = append(r.Done, "/"+l.EximConf+": "+done)
 	case ConfEdited, ConfForeign:
-		r.Diff = string(diff.Diff("/"+l.EximConf, standing, "maildomain's", want))
-		return nil
+		if others == KeepOthers {
+			found.Diff = string(diff.Diff("/"+c.path, standing, "maildomain's", want))
+			return found, "", nil
+		}
+		// A link of its own: at no moment is there no configuration.
+		if err := root.Link(c.path, c.path+Beside); err != nil {
+			return found, "", fmt.Errorf("keep what stands there: %w", err)
+		}
+		done = "written, what stood there is now /" + c.path + Beside
 	}
-	return replace(root, l.EximConf, want, confMode, own)
+	return found, done, replace(root, c.path, want, c.mode, own)
+}
+
+// standing is what stands in c's place; nil where nothing does.
+func (c mainConf) standing(root *os.Root) ([]byte, fs.FileInfo, error) {
+	info, err := root.Lstat(c.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if info.IsDir() {
+		return nil, nil, errors.New("it is a directory")
+	}
+	b, err := root.ReadFile(c.path)
+	if b == nil {
+		b = []byte{}
+	}
+	return b, info, err
 }
 
 // replace puts data in the place of name, complete or not at all.

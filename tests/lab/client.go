@@ -2,6 +2,8 @@ package lab
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -16,11 +18,15 @@ type Client struct {
 	Addr  string // host:port of the server
 	Helo  string // default client.test
 	Local string // IP address to come from; default any
+
+	TLS             *tls.Config // nil: no TLS
+	FromStart       bool        // TLS from the start, and not by STARTTLS
+	Login, Password string      // log in before sending, if set
 }
 
 // A Reply is what a server answered.
 type Reply struct {
-	To   string // the command that was answered: "connect", "EHLO", "MAIL", "RCPT", "DATA" or "."
+	To   string // the command that was answered: "connect", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA" or "."
 	Code int
 	Text string // lines joined by \n, without the code
 }
@@ -53,7 +59,8 @@ func (c Client) talk(ctx context.Context, from string, to []string, text *string
 		return Reply{}, err
 	}
 	defer func() { _ = s.text.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetDeadline(time.Unix(1, 0)) })
+	conn := s.conn
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	defer func() {
 		if err != nil && ctx.Err() != nil {
@@ -68,10 +75,22 @@ func (c Client) talk(ctx context.Context, from string, to []string, text *string
 	if r, err = s.reply("connect"); err != nil || !r.OK() {
 		return r, err
 	}
-	for _, line := range []string{"EHLO " + helo, "MAIL FROM:<" + from + ">"} {
-		if r, err = s.command(line); err != nil || !r.OK() {
+	if r, err = s.command("EHLO " + helo); err != nil || !r.OK() {
+		return r, err
+	}
+	if c.TLS != nil && !c.FromStart {
+		if r, err = s.startTLS(ctx, c.TLS, helo); err != nil || !r.OK() {
 			return r, err
 		}
+	}
+	if c.Login != "" {
+		plain := base64.StdEncoding.EncodeToString([]byte("\x00" + c.Login + "\x00" + c.Password)) // RFC 4616
+		if r, err = s.command("AUTH PLAIN " + plain); err != nil || !r.OK() {
+			return r, err
+		}
+	}
+	if r, err = s.command("MAIL FROM:<" + from + ">"); err != nil || !r.OK() {
+		return r, err
 	}
 	taken := false
 	var refused Reply
@@ -115,7 +134,27 @@ func (c Client) dial(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask mail server: %w", err)
 	}
+	if c.TLS != nil && c.FromStart {
+		secure := tls.Client(conn, c.TLS)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("start TLS: %w", err), conn.Close())
+		}
+		conn = secure
+	}
 	return &session{conn: conn, text: textproto.NewConn(conn)}, nil
+}
+
+func (s *session) startTLS(ctx context.Context, c *tls.Config, helo string) (Reply, error) {
+	r, err := s.command("STARTTLS")
+	if err != nil || !r.OK() {
+		return r, err
+	}
+	secure := tls.Client(s.conn, c)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return r, fmt.Errorf("start TLS: %w", err)
+	}
+	s.conn, s.text = secure, textproto.NewConn(secure)
+	return s.command("EHLO " + helo)
 }
 
 // command sends one line as it is, so that a test can send what no client would.

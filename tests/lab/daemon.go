@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +14,7 @@ import (
 	"maildomain/module/files"
 )
 
-// A daemon is a running Exim and all it started, in a process namespace of its
+// A daemon is a running server and all it started, in a process namespace of its
 // own: when the first process there is killed, the kernel kills the others.
 type daemon struct {
 	cmd    *exec.Cmd
@@ -35,7 +33,32 @@ const (
 
 var errInUse = errors.New("address already in use")
 
-// Serve starts the daemon and returns when it accepts connections.
+// startDaemon starts a server that stays in the foreground, and writes what it
+// prints to the file out.
+func startDaemon(s *space, out, program string, args ...string) (*daemon, error) {
+	f, err := os.Create(out)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	cmd := exec.Command("/bin/sh", append([]string{"-c", firstProcess, "sh", program}, args...)...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	cmd.Stdout, cmd.Stderr = f, f
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Setsid: true}
+	if err := s.start(cmd); err != nil {
+		return nil, fmt.Errorf("start %s: %w", program, err)
+	}
+	d := &daemon{cmd: cmd, exited: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait() // killed, or told of in its output
+		close(d.exited)
+	}()
+	return d, nil
+}
+
+// Serve starts the daemon, and Dovecot unless it runs already, and returns when
+// they accept connections.
 func (x *Exim) Serve(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -44,11 +67,17 @@ func (x *Exim) Serve(ctx context.Context) error {
 	}
 	for try := 1; ; try++ {
 		err := x.serve(ctx)
+		if err == nil && x.Dovecot != nil && !x.Dovecot.running() {
+			if err = x.Dovecot.Serve(ctx); err != nil {
+				x.daemon.stop()
+				x.daemon = nil
+			}
+		}
 		if !errors.Is(err, errInUse) || x.opts.Listen != "" || try == ports {
 			return err
 		}
-		// Somebody took the port between our look and Exim's.
-		if err := errors.Join(x.pickAddress(), x.writeHooks(filepath.Join(x.opts.Dir, "hooks"))); err != nil {
+		// Somebody took a port between our look and the servers'.
+		if err := errors.Join(x.pickAddresses(), x.writeHooks(filepath.Join(x.opts.Dir, "hooks"))); err != nil {
 			return err
 		}
 	}
@@ -61,28 +90,14 @@ func (x *Exim) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	out, err := os.Create(filepath.Join(x.opts.Dir, "exim.out"))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = out.Close() }()
-	args := []string{"-c", firstProcess, "sh", files.Debian.EximProgram, "-bdf"}
+	args := []string{"-bdf"}
 	if x.opts.Every != "" {
 		args = append(args, "-q"+x.opts.Every)
 	}
-	cmd := exec.Command("/bin/sh", args...)
-	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Setsid: true}
-	if err := x.space.start(cmd); err != nil {
-		return fmt.Errorf("start Exim: %w", err)
+	d, err := startDaemon(x.space, filepath.Join(x.opts.Dir, "exim.out"), files.Debian.EximProgram, args...)
+	if err != nil {
+		return err
 	}
-	d := &daemon{cmd: cmd, exited: make(chan struct{})}
-	go func() {
-		_ = cmd.Wait() // killed, or told of in its output
-		close(d.exited)
-	}()
 	if err := x.waitStarted(ctx, d, len(before)); err != nil {
 		d.stop()
 		return err
@@ -127,8 +142,9 @@ func (x *Exim) whyNot() error {
 	return fmt.Errorf("start Exim: it ended at once: %s", strings.TrimSpace(string(out)+panics))
 }
 
-// Stop ends the daemon and every process it started, and returns when they are
-// gone. What they had accepted stays in the queue. Stopping again does nothing.
+// Stop ends Exim's daemon and every process it started, and returns when they are
+// gone. What they had accepted stays in the queue; Dovecot goes on. Stopping again
+// does nothing.
 func (x *Exim) Stop() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -159,22 +175,4 @@ func (x *Exim) Addr() string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.listen.String()
-}
-
-// pickAddress takes the address that the options name, or a free one.
-func (x *Exim) pickAddress() error {
-	if x.opts.Listen != "" {
-		a, err := netip.ParseAddrPort(x.opts.Listen)
-		if err != nil {
-			return fmt.Errorf("read address to listen on: %w", err)
-		}
-		x.listen = a
-		return nil
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return fmt.Errorf("find a free port: %w", err)
-	}
-	x.listen = netip.MustParseAddrPort(l.Addr().String())
-	return l.Close()
 }

@@ -30,17 +30,21 @@ type Options struct {
 	DNS      string   // address of a name server on port 53: Exim asks it, and sends to Sink's port of whatever it answers
 	Aliases  string   // text of /etc/aliases; default empty
 	Every    string   // how often the queue is run, as "30s"; default never
+	Dovecot  bool     // run Dovecot too, over Root's etc/dovecot and var/vmail
+	Services Services // where people's programs connect; default: free ports of 127.0.0.1
 }
 
 // Exim is a real Exim over a root, in a private mount namespace. Its methods may
 // be called by several goroutines.
 type Exim struct {
-	Sink *sink.Server // where foreign mail arrives, if Start made it; else nil
+	Sink    *sink.Server // where foreign mail arrives, if Start made it; else nil
+	Dovecot *Dovecot     // nil without Options.Dovecot
 
-	opts   Options
-	lock   *os.File // on Dir
-	listen netip.AddrPort
-	space  *space
+	opts     Options
+	lock     *os.File // on Dir
+	listen   netip.AddrPort
+	services Services
+	space    *space
 
 	mu     sync.Mutex
 	daemon *daemon // nil: not running
@@ -65,17 +69,28 @@ func Open(o Options) (*Exim, error) {
 		return nil, errors.New("exim4 is not installed: apt-get install " + packages["exim4"])
 	}
 	if o.Hostname == "" {
-		o.Hostname = "mail.lab.test"
+		o.Hostname = hostname
+	}
+	if o.Dovecot && !installed("dovecot") {
+		return nil, errors.New("dovecot is not installed: apt-get install " + packages["dovecot"])
 	}
 	x := &Exim{opts: o}
-	if err := x.pickAddress(); err != nil {
+	if err := x.pickAddresses(); err != nil {
 		return nil, err
+	}
+	if o.Dovecot {
+		x.Dovecot = &Dovecot{exim: x}
 	}
 	var err error
 	if x.lock, err = lock(o.Dir); err != nil {
 		return nil, err
 	}
 	mounts, err := x.prepare()
+	if err == nil && x.Dovecot != nil {
+		var more []mount
+		more, err = x.Dovecot.prepare()
+		mounts = append(mounts, more...)
+	}
 	if err == nil {
 		x.space, err = openSpace(mounts)
 	}
@@ -102,15 +117,7 @@ func lock(dir string) (*os.File, error) {
 
 // prepare makes the directories that are laid over the machine's own.
 func (x *Exim) prepare() ([]mount, error) {
-	u, err := user.Lookup(files.Debian.EximUser)
-	if err != nil {
-		return nil, err
-	}
-	uid, err := strconv.Atoi(u.Uid)
-	if err != nil {
-		return nil, err
-	}
-	gid, err := strconv.Atoi(u.Gid)
+	uid, gid, err := ids(files.Debian.EximUser)
 	if err != nil {
 		return nil, err
 	}
@@ -162,6 +169,19 @@ func (x *Exim) prepare() ([]mount, error) {
 	return mounts, nil
 }
 
+// ids are the numbers of a user and his group.
+func ids(name string) (uid, gid int, err error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, 0, err
+	}
+	if uid, err = strconv.Atoi(u.Uid); err != nil {
+		return 0, 0, err
+	}
+	gid, err = strconv.Atoi(u.Gid)
+	return uid, gid, err
+}
+
 // mountConfiguration lays etc/exim4 of the root over the machine's.
 func (x *Exim) mountConfiguration(gid int) ([]mount, error) {
 	over := "/" + files.Debian.Exim
@@ -174,7 +194,7 @@ func (x *Exim) mountConfiguration(gid int) ([]mount, error) {
 		}
 	}
 	from := filepath.Join(x.opts.Root, files.Debian.Exim)
-	owned, err := ownershipOf(from, gid)
+	owned, err := ownershipOf(from, 0, gid)
 	if err != nil {
 		return nil, err
 	}
@@ -225,9 +245,13 @@ func (x *Exim) run(ctx context.Context, program string, args ...string) (int, st
 	return 0, string(text), nil
 }
 
-// Close stops Exim and everything it started. Closing again does nothing.
+// Close stops Exim and Dovecot and everything they started. Closing again does
+// nothing.
 func (x *Exim) Close() error {
 	err := x.Stop()
+	if x.Dovecot != nil {
+		err = errors.Join(err, x.Dovecot.close())
+	}
 	x.space.close()
 	if closeErr := x.lock.Close(); !errors.Is(closeErr, os.ErrClosed) {
 		err = errors.Join(err, closeErr)

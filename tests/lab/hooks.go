@@ -26,7 +26,7 @@ const toSink = `lab_sink:
   domains = ! +mail_domains : ! +own_names
   route_data = <;%s
   self = send
-  transport = remote_smtp
+  transport = MD_TRANSPORT
   no_more
 
 `
@@ -65,14 +65,39 @@ var hooks = []string{
 	"routers_outgoing.conf", "transports.conf", "retry.conf", "authenticators.conf",
 }
 
+// insideAddr is an address of Exim's at which this machine may send anywhere, as it
+// may in life. Everywhere else it counts as a stranger.
+const insideAddr = "127.0.0.3"
+
+// inside is where Dovecot hands over what Sieve sends.
+func (x *Exim) inside() string {
+	return netip.AddrPortFrom(netip.MustParseAddr(insideAddr), x.listen.Port()).String()
+}
+
+// listenOn is Exim's local_interfaces.
+func (x *Exim) listenOn() string {
+	on := []string{x.listen.String(), x.services.Submission, x.services.Submissions}
+	if !x.listen.Addr().IsUnspecified() {
+		on = append(on, x.inside())
+	}
+	for i, addr := range on {
+		a := netip.MustParseAddrPort(addr)
+		on[i] = fmt.Sprintf("[%s]:%d", a.Addr(), a.Port())
+	}
+	return "<; " + strings.Join(on, " ; ")
+}
+
 // macros sets what the lab must decide, also where a hook of root's has set it.
 func (x *Exim) macros(outPort uint16) string {
+	relay := append([]string{"${if eq{$received_ip_address}{" + insideAddr + "}{127.0.0.1}{127.255.255.253}}"}, x.opts.Relay...)
 	set := [][2]string{
 		{"MD_HOSTNAME", x.opts.Hostname},
-		{"MD_LISTEN_ON", "<; " + x.listen.Addr().String()},
+		{"MD_LISTEN_ON", x.listenOn()},
 		{"MD_SMTP_PORTS", strconv.Itoa(int(x.listen.Port()))},
+		{"MD_STARTTLS_PORTS", strconv.Itoa(int(port(x.services.Submission)))},
+		{"MD_TLS_PORTS", strconv.Itoa(int(port(x.services.Submissions)))},
 		{"MD_OUT_PORT", strconv.Itoa(int(outPort))},
-		{"MD_RELAY_FROM", "<; " + strings.Join(x.opts.Relay, " ; ")},
+		{"MD_RELAY_FROM", "<; " + strings.Join(relay, " ; ")},
 		{"MD_PID", pidFile},
 	}
 	var b strings.Builder

@@ -3,12 +3,16 @@ package lab
 import (
 	"os"
 	"os/exec"
+	"os/user"
 	"testing"
+
+	"maildomain/module/files"
 )
 
 // packages are the Debian packages that bring the programs that tests run.
 var packages = map[string]string{
 	"exim4":                   "exim4-daemon-heavy",
+	"dovecot":                 "dovecot-core",
 	"swaks":                   "swaks",
 	"strace":                  "strace",
 	"socat":                   "socat",
@@ -32,6 +36,24 @@ func Need(t testing.TB, programs ...string) {
 			pkg = p
 		}
 		missing(t, "%s is not installed: apt-get install %s", p, pkg)
+	}
+}
+
+// NeedDovecot ends the test unless Dovecot is installed, with all that its
+// configuration asks for, in the manner of Need.
+func NeedDovecot(t testing.TB) {
+	t.Helper()
+	Need(t, "dovecot")
+	for _, part := range [][2]string{
+		{"imap", "imapd"}, {"pop3", "pop3d"}, {"lmtp", "lmtpd"}, {"managesieve", "managesieved"},
+		{"modules/lib90_sieve_plugin.so", "sieve"},
+	} {
+		if _, err := os.Stat("/usr/lib/dovecot/" + part[0]); err != nil {
+			missing(t, "dovecot-%[1]s is not installed: apt-get install dovecot-%[1]s", part[1])
+		}
+	}
+	if _, err := user.Lookup(files.Debian.MailUser); err != nil {
+		missing(t, "there is no user %s: tests/setup.sh test, run by root, makes it", files.Debian.MailUser)
 	}
 }
 

@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An ownership shows what one user wrote as if root had, and that user's group
-// as Exim's: Exim refuses a configuration that is not root's, and cannot read
+// An ownership shows what one user wrote as if somebody else had, as root and
+// Exim's group: Exim refuses a configuration that is not root's, and cannot read
 // what its group may not. The files themselves stay as they are.
 type ownership struct {
-	uid, gid int // who owns the files on the disk
-	exim     int // Exim's group
+	uid, gid     int // who owns the files on the disk
+	asUID, asGID int // who is seen to own them
 }
 
 // ownershipOf returns nil for a directory of root's, which needs no change.
-func ownershipOf(dir string, exim int) (*ownership, error) {
+func ownershipOf(dir string, asUID, asGID int) (*ownership, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func ownershipOf(dir string, exim int) (*ownership, error) {
 	if st.Uid == 0 {
 		return nil, nil
 	}
-	return &ownership{uid: int(st.Uid), gid: int(st.Gid), exim: exim}, nil
+	return &ownership{uid: int(st.Uid), gid: int(st.Gid), asUID: asUID, asGID: asGID}, nil
 }
 
 // bind mounts from over over with mapped owners (mount_setattr(2), Linux 5.12).
@@ -54,8 +54,8 @@ func (o *ownership) userNamespace() (*os.File, error) {
 	holder := exec.Command("/bin/sleep", "60")
 	holder.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: o.uid, HostID: 0, Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: o.gid, HostID: o.exim, Size: 1}},
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: o.uid, HostID: o.asUID, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: o.gid, HostID: o.asGID, Size: 1}},
 		Pdeathsig:   syscall.SIGKILL,
 	}
 	if err := holder.Start(); err != nil {

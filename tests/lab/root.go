@@ -2,16 +2,15 @@ package lab
 
 import (
 	"os"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"maildomain/module/files"
 )
 
 // NewRoot is a directory for Start that "maildomain setup" was run on, with the
-// ready marker and an empty list of outgoing addresses, but no mail domain.
+// ready marker, an empty list of outgoing addresses and a default certificate, but
+// no mail domain.
 func NewRoot(t testing.TB) string {
 	t.Helper()
 	NeedRoot(t)
@@ -22,11 +21,14 @@ func NewRoot(t testing.TB) string {
 		t.Fatal(err)
 	}
 	defer func() { _ = root.Close() }()
-	if _, err := files.Setup(t.Context(), root, files.Debian); err != nil {
+	if _, err := files.Setup(t.Context(), root, files.Debian, files.KeepOthers); err != nil {
 		t.Fatal(err)
 	}
 	Put(t, dir, files.Debian.DomainIPs(), "# maildomain 1: a test\n")
 	Put(t, dir, files.Debian.Ready(), "# maildomain 1: a test\n")
+	if err := WriteCertificate(dir, hostname); err != nil {
+		t.Fatal(err)
+	}
 	return dir
 }
 
@@ -34,30 +36,7 @@ func NewRoot(t testing.TB) string {
 // into place as the module does.
 func Put(t testing.TB, root, name, text string) {
 	t.Helper()
-	g, err := user.LookupGroup(files.Debian.EximGroup)
-	if err != nil {
-		t.Fatal(err)
-	}
-	gid, err := strconv.Atoi(g.Gid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	part, err := os.CreateTemp(filepath.Join(root, files.Debian.Exim), "put")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = part.WriteString(text)
-	for _, step := range []func() error{
-		func() error { return err },
-		func() error { return part.Chown(0, gid) },
-		func() error { return part.Chmod(0o640) },
-		part.Close,
-		func() error { return os.Rename(part.Name(), filepath.Join(root, name)) },
-	} {
-		if err := step(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	put(t, root, name, text, files.Debian.EximGroup)
 }
 
 // PutDomain writes the settings file of a mail domain by hand: a first line, then

@@ -13,6 +13,7 @@ import (
 type mount struct {
 	from, over string
 	owned      *ownership // nil: as it is
+	make       bool       // the machine may have nothing there
 }
 
 // A space is a private mount namespace. It belongs to one thread, which lives
@@ -62,6 +63,11 @@ func enter(mounts []mount) error {
 		return fmt.Errorf("make mounts private (in a chroot its root must be a mount: mount --bind it over itself): %w", err)
 	}
 	for _, m := range mounts {
+		if m.make {
+			if err := makePoint(m.over); err != nil {
+				return err
+			}
+		}
 		if err := m.bind(); err != nil {
 			return fmt.Errorf("mount %s over %s: %w", m.from, m.over, err)
 		}

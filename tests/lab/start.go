@@ -26,6 +26,9 @@ func Prepare(t testing.TB, root string, o Options) *Exim {
 	t.Helper()
 	NeedRoot(t)
 	Need(t, "exim4")
+	if o.Dovecot {
+		NeedDovecot(t)
+	}
 	o.Root = root
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
@@ -60,10 +63,14 @@ func Prepare(t testing.TB, root string, o Options) *Exim {
 }
 
 func (x *Exim) show(t testing.TB) {
-	for name, read := range map[string]func() (string, error){"main log": x.Log, "panic log": x.PanicLog} {
+	logs := map[string]func() (string, error){"Exim's main log": x.Log, "Exim's panic log": x.PanicLog}
+	if x.Dovecot != nil {
+		logs["Dovecot's log"] = x.Dovecot.Log
+	}
+	for name, read := range logs {
 		if text, err := read(); err == nil && text != "" {
 			lines := strings.SplitAfter(text, "\n")
-			t.Logf("end of Exim's %s:\n%s", name, strings.Join(lines[max(0, len(lines)-50):], ""))
+			t.Logf("end of %s:\n%s", name, strings.Join(lines[max(0, len(lines)-50):], ""))
 		}
 	}
 }
