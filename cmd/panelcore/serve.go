@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -32,6 +33,7 @@ type serveCmd struct {
 	Listen       string `help:"Address of the panel." default:"127.0.0.1:1500" env:"LISTEN"`
 	Data         string `help:"Directory of everything that the core writes." default:"var" env:"DATA"`
 	Demo         bool   `help:"Make the demonstration users and parameters when there are no users."`
+	Proxy        string `help:"Address of a TLS proxy before the panel; it is believed where a request comes from and that it came over TLS."`
 	DemoPassword string `help:"Password of the demonstration users; else a random one is made with them." env:"DEMO_PASSWORD"`
 }
 
@@ -68,8 +70,14 @@ func (s *serveCmd) serve(ctx context.Context, c *core.Core, log zerolog.Logger) 
 	defer os.Remove(socketPath(s.Data))
 	defer local.Close()
 
+	var proxy netip.Addr
+	if s.Proxy != "" {
+		if proxy, err = netip.ParseAddr(s.Proxy); err != nil {
+			return fmt.Errorf("read the address of the proxy: %w", err)
+		}
+	}
 	failed := make(chan error, 2)
-	servers := []*http.Server{withPages(api.New(c, log), ui.New(c, log, nil)), api.NewLocal(c, log)}
+	servers := []*http.Server{withPages(api.New(c, log), ui.New(c, log, nil), proxy), api.NewLocal(c, log)}
 	go func() { failed <- servers[0].Serve(netutil.LimitListener(public, maxConnections)) }()
 	go func() { failed <- servers[1].Serve(local) }()
 	learned := make(chan struct{})
@@ -102,11 +110,11 @@ func (s *serveCmd) serve(ctx context.Context, c *core.Core, log zerolog.Logger) 
 }
 
 // withPages serves pages beside the address for scripts.
-func withPages(s *http.Server, pages http.Handler) *http.Server {
+func withPages(s *http.Server, pages http.Handler, proxy netip.Addr) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle(api.Path, s.Handler)
 	mux.Handle("/", pages)
-	s.Handler = mux
+	s.Handler = api.BehindProxy(mux, proxy)
 	return s
 }
 

@@ -62,7 +62,7 @@ func (v *visit) columns(l *listPage, f *core.Function, meta *tree.Node, t texts,
 		}
 		if n.Attr("sort") != "" && l != nil {
 			order := "asc"
-			if a.PSort == name {
+			if a.PSort == name || n.Attr("sorted") == "yes" && !sortable(meta, a.PSort) {
 				c.Sorted = "ascending"
 				if a.POrder == "desc" {
 					c.Sorted = "descending"
@@ -75,6 +75,12 @@ func (v *visit) columns(l *listPage, f *core.Function, meta *tree.Node, t texts,
 		cols = append(cols, c)
 	}
 	return cols
+}
+
+// sortable says whether there is a column of that name to sort by. The order of a
+// column that only shows another is known by that other's name.
+func sortable(meta *tree.Node, name string) bool {
+	return slices.ContainsFunc(children(meta, "coldata", "col"), func(n *tree.Node) bool { return n.Attr("name") == name && n.Attr("sort") != "" })
 }
 
 // firstOf returns the first of the messages that there is, else otherwise.

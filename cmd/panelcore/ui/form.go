@@ -175,7 +175,11 @@ func newField(fn, c *tree.Node, t texts, a *core.Answer) field {
 		found := false
 		for _, o := range a.SLists[name] {
 			found = found || o.Key == x.Value
-			x.Options = append(x.Options, option{o.Key, cmp.Or(o.Label, firstOf(t, o.Key, name+"_"+o.Key)), o.Key == x.Value})
+			label := o.Label
+			if label == "" || label == o.Key {
+				label = firstOf(t, o.Key, name+"_"+o.Key)
+			}
+			x.Options = append(x.Options, option{o.Key, label, o.Key == x.Value})
 		}
 		if !found && x.Value != "" { // a form that is saved as it is changes nothing
 			x.Options = append([]option{{x.Value, firstOf(t, x.Value, name+"_"+x.Value), true}}, x.Options...)

@@ -132,13 +132,16 @@ func previews(t texts, a *core.Answer) []would {
 	return ws
 }
 
+// diffLines returns the lines of a unified diff without its head, which names
+// the file once more.
 func diffLines(s string) []diffLine {
 	var lines []diffLine
+	if i := strings.Index(s, "@@ "); i >= 0 && (i == 0 || s[i-1] == '\n') {
+		s = s[i:]
+	}
 	for line := range strings.Lines(s) {
 		d := diffLine{Text: strings.TrimRight(line, "\n")}
 		switch {
-		case strings.HasPrefix(line, "+++"), strings.HasPrefix(line, "---"):
-			d.Class = "at"
 		case strings.HasPrefix(line, "+"):
 			d.Class = "add"
 		case strings.HasPrefix(line, "-"):
