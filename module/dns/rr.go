@@ -18,19 +18,33 @@ var wireTypes = map[mail.RecordType]uint16{
 	mail.TypePTR:  dns.TypePTR,
 }
 
-// wireName is name as the library reads it: absolute, with every byte escaped
-// that is not of a host name. The names of SPF macros may hold any.
+// wireName is name as the library writes it: absolute, with its own escapes for what
+// is not of a host name. The names of SPF macros may hold any bytes.
 func wireName(name string) string {
 	var b strings.Builder
+	odd := false
 	for i := range len(name) {
 		c := name[i]
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.' {
 			b.WriteByte(c)
 		} else {
 			fmt.Fprintf(&b, `\%03d`, c)
+			odd = true
 		}
 	}
-	return dns.Fqdn(b.String())
+	fqdn := dns.Fqdn(b.String())
+	if !odd {
+		return fqdn
+	}
+	var wire [256]byte
+	if _, err := dns.PackDomainName(fqdn, wire[:], 0, nil, false); err != nil {
+		return fqdn // too long, which the question will find out
+	}
+	written, _, err := dns.UnpackDomainName(wire[:], 0)
+	if err != nil {
+		return fqdn
+	}
+	return written
 }
 
 // plainName is a name of the library's as mail.Record has it.

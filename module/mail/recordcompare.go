@@ -67,7 +67,7 @@ func (r Record) compareMX(found []string, e Evidence) Verdict {
 		case err != nil:
 		case host == ".":
 			return Say(Wrong, CheckMXNull, "value", r.value())
-		case host == want || e.Hosts[host] == Right:
+		case host == want && e.Hosts[want] != Wrong || e.Hosts[host] == Right:
 			if ours < 0 || pref < ours {
 				ours = pref
 			}
@@ -78,10 +78,10 @@ func (r Record) compareMX(found []string, e Evidence) Verdict {
 	switch {
 	case ours < 0 && others < 0:
 		return r.missing()
+	case other == want && (ours < 0 || others <= ours):
+		return Say(Wrong, CheckMXUnresolved, "host", want)
 	case ours < 0, others >= 0 && others <= ours:
 		return Say(Wrong, CheckMXElsewhere, "host", other, "value", r.value())
-	case e.Hosts[want] == Wrong:
-		return Say(Wrong, CheckMXUnresolved, "host", want)
 	}
 	return right()
 }
