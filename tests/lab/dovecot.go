@@ -132,7 +132,7 @@ func (d *Dovecot) writeHooks() error {
 		return err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, dovecotOptions, log, d.exim.opts.Hostname, d.exim.inside())
+	fmt.Fprintf(&b, dovecotOptions, log, d.exim.opts.Hostname, d.exim.Inside())
 	s := d.exim.services
 	for _, l := range []struct{ service, listener, addr string }{
 		{"imap-login", "imap", s.IMAP}, {"imap-login", "imaps", s.IMAPS},

@@ -65,12 +65,12 @@ var hooks = []string{
 	"routers_outgoing.conf", "transports.conf", "retry.conf", "authenticators.conf",
 }
 
-// insideAddr is an address of Exim's at which this machine may send anywhere, as it
-// may in life. Everywhere else it counts as a stranger.
+// insideAddr is an address of Exim's at which this machine is no stranger.
 const insideAddr = "127.0.0.3"
 
-// inside is where Dovecot hands over what Sieve sends.
-func (x *Exim) inside() string {
+// Inside is the address at which this machine may send anywhere, as in life it may at
+// every one: Dovecot hands over there what Sieve sends.
+func (x *Exim) Inside() string {
 	return netip.AddrPortFrom(netip.MustParseAddr(insideAddr), x.listen.Port()).String()
 }
 
@@ -78,7 +78,7 @@ func (x *Exim) inside() string {
 func (x *Exim) listenOn() string {
 	on := []string{x.listen.String(), x.services.Submission, x.services.Submissions}
 	if !x.listen.Addr().IsUnspecified() {
-		on = append(on, x.inside())
+		on = append(on, x.Inside())
 	}
 	for i, addr := range on {
 		a := netip.MustParseAddrPort(addr)
