@@ -60,7 +60,7 @@ func TestWhatIsNoRequest(t *testing.T) {
 		{"upload", "POST", p.URL, "multipart/form-data; boundary=x", "--x--", 400},
 		{"too long", "POST", p.URL, "application/x-www-form-urlencoded", "a=" + strings.Repeat("x", 1<<20), 413},
 		{"PUT", "PUT", p.URL, "", "", 405},
-		{"another path", "GET", strings.TrimSuffix(p.URL, "ispmgr"), "", "", 404},
+		{"another path", "GET", strings.TrimSuffix(p.URL, "ispmgr") + "other", "", "", 404},
 	} {
 		resp, body := send(t, c.method, c.address, c.contentType, c.body)
 		if resp.StatusCode != c.want {

@@ -15,6 +15,12 @@ type notice struct {
 	Link    string // to another server, where the function says to go on
 }
 
+// Short says whether the notice is a line that can stand beside the page without
+// moving it.
+func (n *notice) Short() bool {
+	return n.Kind == "ok" && len(n.Rows) == 0 && len(n.Records) == 0 && n.Link == ""
+}
+
 type noticeRow struct {
 	Object string
 	OK     bool
@@ -26,7 +32,7 @@ type noticeRow struct {
 func (v *visit) outcome(f *core.Function, a *core.Answer) *notice {
 	n := &notice{Kind: "ok", Title: v.buttonLabel(f.Name), Text: v.words["done"], Records: a.DNS}
 	if f.Kind == wire.KindForm && len(a.Done) == 0 {
-		n.Text = v.words["saved"]
+		n.Title, n.Text = newTexts(f.Messages, v.lang).label("title", f.Name), v.words["saved"]
 		if a.ID != "" {
 			n.Text += ": " + unicodeName(a.ID)
 		}

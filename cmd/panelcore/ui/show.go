@@ -105,6 +105,9 @@ func (v *visit) done(f *core.Function, a *core.Answer) {
 		return
 	}
 	n := v.outcome(f, a)
+	if a.Filter != nil && n.Short() {
+		n = nil // the list itself shows by what it is narrowed
+	}
 	to := a.Redirect
 	if to == nil || to.Func == "" {
 		v.tab.tell(n)
@@ -112,7 +115,7 @@ func (v *visit) done(f *core.Function, a *core.Answer) {
 		return
 	}
 	if to.Type == "url" {
-		if u, err := url.Parse(to.Func); err == nil && (u.Scheme == "https" || u.Scheme == "http") {
+		if u, err := url.Parse(to.Func); err == nil && (u.Scheme == "https" || u.Scheme == "http") && n != nil {
 			n.Link = to.Func
 		}
 		v.tab.tell(n)

@@ -51,7 +51,7 @@ func New(c *core.Core, log zerolog.Logger, now func() time.Time) http.Handler {
 	p.mux.HandleFunc("GET /f/{func}", p.member(p.show))
 	p.mux.HandleFunc("POST /f/{func}", p.member(p.do))
 	p.mux.HandleFunc("GET /{$}", p.member(p.home))
-	p.mux.HandleFunc("GET /", p.member(func(v *visit) { v.fail(http.StatusNotFound, v.words["no_page"]) }))
+	p.mux.HandleFunc("/", p.anyone(func(v *visit) { v.fail(http.StatusNotFound, v.words["no_page"]) }))
 	return p
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 
 	"maildomain/cmd/panelcore/api"
 	"maildomain/cmd/panelcore/core"
+	"maildomain/cmd/panelcore/ui"
 )
 
 // Password is that of the demonstration users, with a colon as passwords may have.
@@ -65,7 +67,8 @@ type Panel struct {
 	Log   *Log
 	Data  string
 	Diary string // what the toy noted
-	URL   string
+	URL   string // of the address for scripts
+	Pages string // of the pages, without a path
 
 	server *http.Server
 	closed bool
@@ -167,8 +170,13 @@ func (p *Panel) open(t testing.TB, o core.Options) {
 		t.Fatal(err)
 	}
 	p.server = api.New(c, o.Log)
+	mux := http.NewServeMux()
+	mux.Handle(api.Path, p.server.Handler)
+	mux.Handle("/", ui.New(c, o.Log, p.Clock.Now))
+	p.server.Handler = api.BehindProxy(mux, netip.MustParseAddr("127.0.0.1"))
 	go p.server.Serve(l)
-	p.URL = "http://" + l.Addr().String() + api.Path
+	p.Pages = "http://" + l.Addr().String()
+	p.URL = p.Pages + api.Path
 }
 
 // Stop ends the server and the core.

@@ -54,6 +54,7 @@ func init() { // the functions look into the table too
 		"thing.long":     {"action", "user", long},
 		"thing.callback": {"form", "user", callBack},
 	}
+	maps.Copy(functions, shelfFunctions())
 }
 
 func ok(id string) wire.OK { return wire.OK{Kind: wire.KindOK, ID: id} }

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -22,7 +23,13 @@ import (
 )
 
 //go:embed toy.xml
-var metadata string
+var thingMetadata string
+
+//go:embed shelf.xml
+var shelfMetadata string
+
+// metadata is the two files as one.
+var metadata = strings.Replace(thingMetadata, "</mgrdata>", strings.TrimPrefix(shelfMetadata, "<mgrdata>"), 1)
 
 var (
 	diary      = flag.String("diary", "", "file to which a line is appended for each start and call")
