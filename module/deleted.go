@@ -10,9 +10,12 @@ import (
 	"maildomain/module/store"
 )
 
+// A Deleted is what was deleted and can be brought back.
+type Deleted = store.Deleted
+
 // ListDeleted is a page of what was deleted in the actor's circle and can be brought
 // back, and how much there is in all pages together.
-func (m *Module) ListDeleted(ctx context.Context, by Actor, q mail.Query) (ds []store.Deleted, total int64, err error) {
+func (m *Module) ListDeleted(ctx context.Context, by Actor, q mail.Query) (ds []Deleted, total int64, err error) {
 	if q.Scope, err = m.scope(ctx, by); err != nil {
 		return nil, 0, err
 	}

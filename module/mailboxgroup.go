@@ -81,9 +81,12 @@ func firstOf(errs ...error) error {
 	return nil
 }
 
+// A MailboxRow is a mailbox as lists show it.
+type MailboxRow = store.MailboxRow
+
 // ListMailboxes is a page of the mailboxes that the actor may see, of the domain of
 // where it names one, and how many there are in all pages together.
-func (m *Module) ListMailboxes(ctx context.Context, by Actor, of string, q mail.MailboxQuery) (rows []store.MailboxRow, total int64, err error) {
+func (m *Module) ListMailboxes(ctx context.Context, by Actor, of string, q mail.MailboxQuery) (rows []MailboxRow, total int64, err error) {
 	if of != "" {
 		d, _, err := m.find(ctx, by, of)
 		if err != nil {

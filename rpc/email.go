@@ -9,7 +9,6 @@ import (
 
 	"maildomain/module"
 	"maildomain/module/mail"
-	"maildomain/module/store"
 	"maildomain/rpc/wire"
 )
 
@@ -22,14 +21,18 @@ type mailboxQuery struct {
 	mail.MailboxQuery
 }
 
-// parseMailboxes reads what the list of mailboxes is asked for; its parent, plid, is
-// the domain.
+// parseMailboxes reads what the list of mailboxes is asked for. Its parent is the
+// domain: plid, or the elid of the row that the list was opened from.
 func parseMailboxes(p params) (mailboxQuery, error) {
 	at, err := parsePage(p, mailboxColumns)
 	if err == nil && len(p["f_name"]) > longestFilter {
 		err = &mail.Error{Kind: mail.Invalid, Field: "f_name", Value: p["f_name"]}
 	}
-	q := mailboxQuery{p["plid"], mail.MailboxQuery{Sort: at.sort, Desc: at.desc, Limit: at.limit, Offset: at.offset, Name: p["f_name"]}}
+	of := p["plid"]
+	if of == "" {
+		of = p["elid"]
+	}
+	q := mailboxQuery{of, mail.MailboxQuery{Sort: at.sort, Desc: at.desc, Limit: at.limit, Offset: at.offset, Name: p["f_name"]}}
 	if err != nil {
 		return q, err
 	}
@@ -44,12 +47,12 @@ func parseMailboxes(p params) (mailboxQuery, error) {
 	return q, nil
 }
 
-func listMailboxes(m *module.Module, ctx context.Context, by module.Actor, q mailboxQuery) ([]store.MailboxRow, int64, error) {
+func listMailboxes(m *module.Module, ctx context.Context, by module.Actor, q mailboxQuery) ([]module.MailboxRow, int64, error) {
 	return m.ListMailboxes(ctx, by, q.domain, q.MailboxQuery)
 }
 
 // mailboxList is a page of the list of mailboxes.
-func mailboxList(rows []store.MailboxRow, total int64, q mailboxQuery, by module.Actor) wire.List {
+func mailboxList(rows []module.MailboxRow, total int64, q mailboxQuery, by module.Actor) wire.List {
 	l := page{q.Sort, q.Desc, q.Limit, q.Offset}.list(total)
 	for _, r := range rows {
 		v := r.Values()
@@ -105,7 +108,7 @@ func parseDeleted(p params) (mail.Query, error) {
 }
 
 // deletedList is a page of the list of what was deleted and can be brought back.
-func deletedList(ds []store.Deleted, total int64, q mail.Query, by module.Actor) wire.List {
+func deletedList(ds []module.Deleted, total int64, q mail.Query, by module.Actor) wire.List {
 	l := page{q.Sort, q.Desc, q.Limit, q.Offset}.list(total)
 	for _, d := range ds {
 		v := map[string]string{

@@ -91,6 +91,7 @@ func domainForm(f module.DomainForm, by module.Actor) wire.Form {
 		v["defaction"] = string(mail.ForwardDomain)
 	}
 	delete(v, "name_idn")
+	delete(v, "mailrate")
 	if f.New {
 		delete(v, "active")
 	}
