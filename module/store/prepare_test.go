@@ -158,3 +158,27 @@ func found(t *testing.T, db *DB, name string) (is bool) {
 	})
 	return is
 }
+
+func TestCacheIsLargeOnlyWhileManyShareCommits(t *testing.T) {
+	cache := func(db *DB) (pages int) {
+		update(t, db, func(ctx context.Context, tx *Tx) error {
+			return tx.s.conn.QueryRowContext(ctx, `PRAGMA cache_size`).Scan(&pages)
+		})
+		return pages
+	}
+	inQueue(t, func(t *testing.T, q *queue) {
+		for i := range maxBatch {
+			name := fmt.Sprintf("n%d", i)
+			q.submit(name, q.db.Update, context.Background(), add("user1", name+".example"))
+		}
+		q.release()
+		for range maxBatch - 1 { // some may come alone in between
+			if got := cache(q.db); got != -16000 {
+				t.Fatalf("after many changes the cache is %d", got)
+			}
+		}
+		if got := cache(q.db); got != -2000 {
+			t.Errorf("after as many changes that came alone the cache is %d", got)
+		}
+	})
+}

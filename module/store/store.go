@@ -27,6 +27,8 @@ type DB struct {
 	now      func() time.Time
 	requests chan *request // to the writer
 	errands  chan func()   // of the writer
+	many     bool          // the writer's pace
+	alone    int           // batches of one change since one of several
 	readers  chan *session // those that are free
 	closing  chan struct{}
 	writer   sync.WaitGroup
