@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,13 +16,16 @@ import (
 )
 
 func main() {
-	if err := run(context.Background()); err != nil {
+	only := flag.String("only", "", "one part alone: activation, changes or import")
+	domains := flag.Int("import", 100_000, "domains to import")
+	flag.Parse()
+	if err := run(context.Background(), *only, *domains); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, only string, domains int) error {
 	dir, err := os.MkdirTemp("", "maildomain-bench-")
 	if err != nil {
 		return err
@@ -31,11 +35,25 @@ func run(ctx context.Context) error {
 	if err := world.Build(dir, "-trimpath", "-ldflags=-s -w"); err != nil {
 		return err
 	}
-	if err := activation(ctx, dir); err != nil {
-		return fmt.Errorf("activation: %w", err)
+	known := false
+	for _, part := range []struct {
+		name string
+		run  func() error
+	}{
+		{"activation", func() error { return activation(ctx, dir) }},
+		{"changes", func() error { return changes(ctx, dir) }},
+		{"import", func() error { return imports(ctx, dir, domains) }},
+	} {
+		if only != "" && only != part.name {
+			continue
+		}
+		known = true
+		if err := part.run(); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
 	}
-	if err := changes(ctx, dir); err != nil {
-		return fmt.Errorf("changes: %w", err)
+	if !known {
+		return fmt.Errorf("there is no part %q", only)
 	}
 	return nil
 }
@@ -80,18 +98,21 @@ func sample(n int, f func(i int) error) (time.Duration, error) {
 }
 
 // residentMB is a process's resident memory.
-func residentMB(pid int) (float64, error) {
+func residentMB(pid int) (float64, error) { return memoryMB(pid, "VmRSS") }
+
+// memoryMB is a line of proc_pid_status(5): VmRSS now, VmHWM the most so far.
+func memoryMB(pid int, which string) (float64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for l := range strings.Lines(string(b)) {
 		var kb float64
-		if _, err := fmt.Sscanf(l, "VmRSS: %f kB", &kb); err == nil {
+		if _, err := fmt.Sscanf(l, which+": %f kB", &kb); err == nil {
 			return kb / 1024, nil
 		}
 	}
-	return 0, fmt.Errorf("no VmRSS of process %d", pid)
+	return 0, fmt.Errorf("no %s of process %d", which, pid)
 }
 
 func sizeMB(path string) (float64, error) {
