@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -176,8 +177,8 @@ func (m *Module) publish(s *files.Staged, d *deed, requestID string) error {
 		err = errors.Join(err, m.carry(mv))
 		m.underway.Store(true) // until the row says that it arrived
 	}
-	for _, a := range d.kept {
-		err = errors.Join(err, m.tree.MakeBox(a))
+	for _, a := range slices.Concat(d.made, d.kept) {
+		err = errors.Join(err, m.tree.KeepBox(a))
 	}
 	for _, login := range d.gone {
 		m.endSessions(login)
