@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha256"
 	"encoding/csv"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +25,8 @@ import (
 // A batchCall is one line of a batch.
 type batchCall struct {
 	line     int
+	function string
+	object   string // what it is for, as far as one can tell
 	sent     string // as a line of api.BatchPath
 	answered bool
 	said     string // the answer in words
@@ -45,7 +49,7 @@ func (c *ctlCmd) batch() error {
 	}
 	var done, failed atomic.Int64
 	stop := progress(len(calls), &done, &failed)
-	broken := c.make(calls, &done, &failed)
+	broken := c.send(byObject(calls), &done, &failed)
 	stop()
 	if broken != nil && done.Load() == 0 {
 		return broken
@@ -66,8 +70,22 @@ func (c *ctlCmd) batch() error {
 	return nil
 }
 
-// make sends the calls and takes their answers as they come.
-func (c *ctlCmd) make(calls []*batchCall, done, failed *atomic.Int64) error {
+// byObject returns calls of one function that have an object each in the order of
+// the objects' names: neighbours stand together in the indexes of a database, so that
+// a commit of them writes few pages. Others may build upon one another, and stay in
+// the order of the file.
+func byObject(calls []*batchCall) []*batchCall {
+	sorted := slices.SortedStableFunc(slices.Values(calls), func(a, b *batchCall) int { return strings.Compare(a.object, b.object) })
+	for i, b := range sorted {
+		if b.function != sorted[0].function || b.object == "" || strings.Contains(b.object, ",") || i > 0 && b.object == sorted[i-1].object {
+			return calls
+		}
+	}
+	return sorted
+}
+
+// send sends the calls and takes their answers as they come.
+func (c *ctlCmd) send(calls []*batchCall, done, failed *atomic.Int64) error {
 	req, err := http.NewRequest(http.MethodPost, "http://panelcore"+api.BatchPath, &batchBody{calls: calls})
 	if err != nil {
 		return err
@@ -139,7 +157,8 @@ func (c *ctlCmd) call(line int, function string, params []string) (*batchCall, e
 	if len(sent) >= api.MaxBatchLine {
 		return nil, fmt.Errorf("line %d: more than %d bytes", line, api.MaxBatchLine)
 	}
-	return &batchCall{line: line, sent: sent}, nil
+	object := cmp.Or(form.Get("elid"), form.Get("name"))
+	return &batchCall{line: line, function: function, object: strings.ToLower(object), sent: sent}, nil
 }
 
 // readBatch reads the calls: a CSV file whose first row names the parameters of
