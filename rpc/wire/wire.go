@@ -28,6 +28,7 @@ const (
 	CoreRegister = "core.register" // Register → Registered
 	CoreUsers    = "core.users"    // UsersQuery → []User
 	CoreParams   = "core.params"   // {} → Params
+	CoreDNS      = "core.dns"      // DNS → []DNSOutcome
 	CoreProgress = "core.progress" // notification: Progress
 	CoreChanged  = "core.changed"  // notification: Changed
 )
@@ -262,4 +263,45 @@ type Progress struct {
 type Changed struct {
 	Func  string   `json:"func"`
 	Elids []string `json:"elids"`
+}
+
+// DNS hands records of a mail domain over to the core, which serves them if it
+// serves a zone that they are in.
+type DNS struct {
+	Zone    string      `json:"zone"`   // the mail domain; the core finds the zone that it lies in
+	Module  string      `json:"module"` // whose records these are
+	Changes []DNSChange `json:"changes"`
+}
+
+// Operations of a DNSChange.
+const (
+	DNSPut    = "put"    // the module's record set is to be these values; repeating it changes nothing
+	DNSRemove = "remove" // the module has no record set there any more
+)
+
+// A DNSChange is about the module's own record set at one name and type. What
+// others have at the same name stays.
+type DNSChange struct {
+	Op     string   `json:"op"`
+	Name   string   `json:"name"`             // A-labels and underscores, without the final dot
+	Type   string   `json:"type"`             // A, AAAA, MX, TXT
+	TTL    uint32   `json:"ttl"`              // seconds
+	Values []string `json:"values,omitempty"` // MX: "10 mail.example.com"; TXT: the joined text, unquoted
+}
+
+// States of a DNSOutcome.
+const (
+	DNSPublished = "published"
+	DNSNoZone    = "no_zone"
+	DNSRefused   = "refused"
+	DNSConflict  = "conflict" // somebody else's record stands where there may be only one (SPF, DMARC)
+)
+
+// A DNSOutcome is what became of a DNSChange, in their order.
+type DNSOutcome struct {
+	Name   string   `json:"name"`
+	Type   string   `json:"type"`
+	State  string   `json:"state"`
+	Reason string   `json:"reason,omitempty"`
+	Others []string `json:"others,omitempty"` // values of others at that name and type
 }
