@@ -73,7 +73,7 @@ func unicodeName(s string) string {
 			local, name = "", w
 		}
 		u, err := idna.Display.ToUnicode(name)
-		if err != nil {
+		if err != nil || u == "" {
 			continue
 		}
 		if ok {
