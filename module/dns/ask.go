@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
@@ -95,7 +97,30 @@ func (a *Asker) exchange(ctx context.Context, to netip.AddrPort, name string, t 
 	if err != nil || answer.Truncated {
 		answer, err = a.over(ctx, "tcp", to, m)
 	}
-	return answer, err
+	if err != nil {
+		return nil, &noAnswer{err}
+	}
+	return answer, nil
+}
+
+// A noAnswer is a server that did not answer, in words for people.
+type noAnswer struct{ cause error }
+
+func (e *noAnswer) Unwrap() error { return e.cause }
+
+func (e *noAnswer) Error() string {
+	var timed net.Error
+	switch {
+	case errors.Is(e.cause, errNonsense):
+		return e.cause.Error()
+	case errors.As(e.cause, &timed) && timed.Timeout():
+		return "it does not answer"
+	case errors.Is(e.cause, syscall.ECONNREFUSED):
+		return "no name server listens there"
+	case errors.Is(e.cause, syscall.ENETUNREACH), errors.Is(e.cause, syscall.EHOSTUNREACH), errors.Is(e.cause, syscall.EADDRNOTAVAIL):
+		return "no way leads there"
+	}
+	return "it answers with something else than DNS"
 }
 
 func (a *Asker) over(ctx context.Context, network string, to netip.AddrPort, m *dns.Msg) (*dns.Msg, error) {

@@ -124,6 +124,7 @@ func sum(answers []Answer, verdicts []mail.Verdict, err error) mail.Verdict {
 	var silent []Answer
 	for i, answer := range answers[:last] {
 		switch {
+		case answer.Err != nil && spokeElsewhere(answers[:last], answer.Server):
 		case answer.Err != nil:
 			silent = append(silent, answer)
 		case verdicts[i].State == mail.Wrong:
@@ -151,6 +152,12 @@ func sum(answers []Answer, verdicts []mail.Verdict, err error) mail.Verdict {
 		return mail.Say(mail.Right, mail.CheckCached, "servers", answers[last].Who())
 	}
 	return verdicts[right[0]]
+}
+
+// spokeElsewhere says that a server answered at another of its addresses: hosts
+// without IPv6 ask servers that have it.
+func spokeElsewhere(answers []Answer, server string) bool {
+	return slices.ContainsFunc(answers, func(a Answer) bool { return a.Server == server && a.Err == nil })
 }
 
 func whoIsSilent(silent []Answer) mail.Verdict {

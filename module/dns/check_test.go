@@ -1,9 +1,14 @@
 package dns_test
 
 import (
+	"context"
+	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	wire "github.com/miekg/dns"
 
@@ -175,6 +180,54 @@ func TestServersNamedForAZoneThatTheyDoNotServe(t *testing.T) {
 			handAll(t, s, p)
 		}
 		checkFinding(t, check(t, l, p)[mail.ForSPF], mail.Unknown, mail.CheckSilent, "servers", "ns", "error", why)
+	}
+}
+
+// A host without IPv6 asks servers that have it.
+func TestServerThatAnswersAtOneOfItsAddressesIsAsked(t *testing.T) {
+	l := startLab(t, "example.com", "ns1 AAAA 2001:db8::53\n")
+	sixth := netip.MustParseAddrPort("[2001:db8::53]:53")
+	way := l.asker.Dial
+	l.asker.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address == sixth.String() {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ENETUNREACH}
+		}
+		return way(ctx, network, address)
+	}
+	p := wanted(t, "example.com")
+	for _, s := range []*dns.Server{serverAt(t, l.first.Addr()), serverAt(t, l.second.Addr())} {
+		handAll(t, s, p)
+	}
+	f := check(t, l, p)[mail.ForDMARC]
+	checkFinding(t, f, mail.Right, mail.CheckOK)
+	if len(f.Answers) != 4 {
+		t.Errorf("%+v", f.Answers)
+	}
+	for _, a := range f.Answers {
+		if (a.Err != nil) != (a.Addr == sixth) || a.Err != nil && a.Err.Error() != "no way leads there" {
+			t.Errorf("%+v", a)
+		}
+	}
+}
+
+// Eight records at a server that says nothing cost the waiting of one.
+func TestSilentServerIsAskedOnce(t *testing.T) {
+	l := startLab(t, "example.com", "@ NS ns3\nns3 A 192.0.2.55\n")
+	var asked atomic.Int32
+	mute := handle(t, func(wire.ResponseWriter, *wire.Msg) { asked.Add(1) })
+	l.asker.Dial = roads(t, map[netip.AddrPort]netip.AddrPort{
+		firstAddr: l.first.Addr(), secondAddr: l.second.Addr(), netip.MustParseAddrPort("192.0.2.55:53"): mute,
+	})
+	l.asker.Timeout = 500 * time.Millisecond
+	p := wanted(t, "example.com")
+	for _, s := range []*dns.Server{serverAt(t, l.first.Addr()), serverAt(t, l.second.Addr())} {
+		handAll(t, s, p)
+	}
+	for _, f := range check(t, l, p) {
+		checkFinding(t, f, mail.Unknown, mail.CheckSilent, "servers", "ns3.example.com (192.0.2.55)", "error", "it does not answer")
+	}
+	if n := asked.Load(); n > 3*4 { // three questions each of the four that began at once
+		t.Errorf("asked %d times", n)
 	}
 }
 

@@ -80,7 +80,7 @@ func lines(t *testing.T, r mail.Record) []string {
 func TestNeighboursAtTheSameNameStay(t *testing.T) {
 	ns, s := startZone(t, `@ 900 TXT "google-site-verification=x"
 @ 900 TXT "say \"hi\"; \\ \007" "and more"
-@ 900 MX 5 mx.elsewhere.example.
+@ 900 MX 20 backup.elsewhere.example.
 mail 900 A 192.0.2.99
 `)
 	spf := txt("example.com", mail.ForSPF, "v=spf1 ip4:192.0.2.1 ~all")
@@ -91,7 +91,7 @@ mail 900 A 192.0.2.99
 	}
 	theirs := []string{`900 "google-site-verification=x"`, `900 "say \"hi\"; \\ \007" "and more"`}
 	checkLook(t, ns.Addr(), "example.com", wire.TypeTXT, append([]string{`900 "v=spf1 ip4:192.0.2.1 ~all"`}, theirs...)...)
-	checkLook(t, ns.Addr(), "example.com", wire.TypeMX, "900 5 mx.elsewhere.example.", "900 10 host.example.")
+	checkLook(t, ns.Addr(), "example.com", wire.TypeMX, "900 20 backup.elsewhere.example.", "900 10 host.example.")
 	checkLook(t, ns.Addr(), "mail.example.com", wire.TypeA, "900 192.0.2.1", "900 192.0.2.99")
 	if o := one(t, s, a); !slices.Equal(o.Foreign, []string{"192.0.2.99"}) {
 		t.Errorf("what stood before us is told: %+v", o)
@@ -107,7 +107,7 @@ mail 900 A 192.0.2.99
 		checkHanded(t, one(t, s, c), mail.Published, "")
 	}
 	checkLook(t, ns.Addr(), "example.com", wire.TypeTXT, theirs...)
-	checkLook(t, ns.Addr(), "example.com", wire.TypeMX, "900 5 mx.elsewhere.example.")
+	checkLook(t, ns.Addr(), "example.com", wire.TypeMX, "900 20 backup.elsewhere.example.")
 	checkLook(t, ns.Addr(), "mail.example.com", wire.TypeA, "900 192.0.2.99")
 }
 
@@ -116,6 +116,8 @@ func TestAnotherPolicyIsAConflictAndStays(t *testing.T) {
 _dmarc TXT "v=DMARC1; p=reject"
 dkim._domainkey TXT "v=DKIM1; p="
 same TXT "v=spf1 ip4:192.0.2.1/32 ~all"
+@ MX 10 mx.provider.example.
+mail A 192.0.2.99
 `)
 	then := serial(t, ns.Addr())
 	for _, c := range []struct {
@@ -126,6 +128,8 @@ same TXT "v=spf1 ip4:192.0.2.1/32 ~all"
 		{txt("example.com", mail.ForSPF, "v=spf1 ip4:192.0.2.1 ~all"), mail.CheckSPFDenies, "v=spf1 ip4:192.0.2.1 include:_spf.provider.example -all"},
 		{txt("_dmarc.example.com", mail.ForDMARC, "v=DMARC1; p=none"), mail.CheckDMARCDiffers, "v=DMARC1; p=none"},
 		{txt("dkim._domainkey.example.com", mail.ForDKIM, "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="), mail.CheckDKIMRevoked, ""},
+		{mail.RecordChange{Record: mail.Record{Name: "example.com", Type: mail.TypeMX, Values: []string{"10 host.example"}, Why: mail.ForMX}}, mail.CheckMXElsewhere, "10 host.example"},
+		{mail.RecordChange{Record: mail.Record{Name: "mail.example.com", Type: mail.TypeA, Values: []string{"192.0.2.1"}, Why: mail.ForHost}}, mail.CheckHostOther, "192.0.2.1"},
 	} {
 		o := one(t, s, c.change)
 		checkHanded(t, o, mail.Conflict, "another record")

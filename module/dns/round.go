@@ -15,11 +15,13 @@ import (
 	"maildomain/module/mail"
 )
 
-// A round asks a resolver each question once, however many need the answer.
+// A round asks a resolver each question once, however many need the answer, and a
+// server that did not answer no more.
 type round struct {
 	*Asker
-	mu    sync.Mutex
-	asked map[roundKey]*roundAnswer
+	mu     sync.Mutex
+	asked  map[roundKey]*roundAnswer
+	silent map[netip.AddrPort]error
 }
 
 type roundKey struct {
@@ -35,7 +37,7 @@ type roundAnswer struct {
 }
 
 func (a *Asker) round() *round {
-	return &round{Asker: a, asked: map[roundKey]*roundAnswer{}}
+	return &round{Asker: a, asked: map[roundKey]*roundAnswer{}, silent: map[netip.AddrPort]error{}}
 }
 
 // resolve asks the resolvers in turn until one says something.
@@ -52,7 +54,7 @@ func (r *round) resolve(ctx context.Context, name string, t uint16) (*dns.Msg, n
 		e.err = errNoResolver
 		for _, to := range r.Resolvers {
 			e.from = to
-			if e.msg, e.err = r.exchange(ctx, to, name, t, true); e.err == nil {
+			if e.msg, e.err = r.exchangeOnce(ctx, to, name, t, true); e.err == nil {
 				e.err = said(e.msg)
 			}
 			if e.err == nil {
@@ -62,6 +64,23 @@ func (r *round) resolve(ctx context.Context, name string, t uint16) (*dns.Msg, n
 		}
 	})
 	return e.msg, e.from, e.err
+}
+
+// exchangeOnce is exchange, but with a server that was silent before.
+func (r *round) exchangeOnce(ctx context.Context, to netip.AddrPort, name string, t uint16, recurse bool) (*dns.Msg, error) {
+	r.mu.Lock()
+	before := r.silent[to]
+	r.mu.Unlock()
+	if before != nil {
+		return nil, before
+	}
+	m, err := r.exchange(ctx, to, name, t, recurse)
+	if err != nil {
+		r.mu.Lock()
+		r.silent[to] = err
+		r.mu.Unlock()
+	}
+	return m, err
 }
 
 func (r *round) ask(ctx context.Context, name string, t mail.RecordType) Answer {
@@ -240,7 +259,7 @@ func (r *round) askServer(ctx context.Context, s authority, name string, t mail.
 // own is what a server says of its own zone; where that is an alias of a name in
 // another one, the resolver says the rest.
 func (r *round) own(ctx context.Context, to netip.AddrPort, name string, t mail.RecordType) ([]string, error) {
-	m, err := r.exchange(ctx, to, name, wireTypes[t], false)
+	m, err := r.exchangeOnce(ctx, to, name, wireTypes[t], false)
 	if err != nil {
 		return nil, err
 	}

@@ -108,6 +108,17 @@ func SplitMX(v string) (preference int, host string, err error) {
 	return preference, host, err
 }
 
+// ReverseName is where the PTR records of an address stand (RFC 1035 section
+// 3.5, RFC 3596 section 2.5), without the final dot.
+func ReverseName(a netip.Addr) string {
+	a = a.Unmap()
+	p := macroPart{reverse: true}
+	if a.Is4() {
+		return p.transform(a.String()) + ".in-addr.arpa"
+	}
+	return p.transform(dottedIP(a)) + ".ip6.arpa"
+}
+
 // normalHost keeps the root as ".", which an MX record means "no mail" by (RFC 7505).
 func normalHost(s string) string {
 	if s == "." {

@@ -184,8 +184,14 @@ func TestWhatOthersHaveBesideOurs(t *testing.T) {
 		{ForDMARC, []string{"v=DMARC1; p=none; rua=mailto:admin@example.com;"}, Right, CheckOK},
 		{ForDMARC, []string{"v=spf1 -all"}, Unknown, ""},
 		{ForDKIM, []string{"p=" + keyOfRFC6376}, Wrong, CheckDKIMOther},
-		{ForMX, []string{"5 elsewhere.example"}, Unknown, ""},
-		{ForHost, []string{"192.0.2.77"}, Unknown, ""},
+		{ForMX, nil, Unknown, ""},
+		{ForMX, []string{"5 elsewhere.example"}, Wrong, CheckMXElsewhere},
+		{ForMX, []string{"10 elsewhere.example"}, Wrong, CheckMXElsewhere},
+		{ForMX, []string{"20 backup.example"}, Unknown, ""},
+		{ForMX, []string{"0 ."}, Wrong, CheckMXNull},
+		{ForHost, nil, Unknown, ""},
+		{ForHost, []string{"192.0.2.1"}, Unknown, ""},
+		{ForHost, []string{"192.0.2.77"}, Wrong, CheckHostOther},
 	} {
 		v := recordFor(t, c.why).Beside(c.others)
 		if v.State != c.state || v.Text != c.text {
