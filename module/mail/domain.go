@@ -21,7 +21,8 @@ type Domain struct {
 
 	DKIM         bool
 	DKIMSelector Selector
-	DKIMKeylen   int // bits of the RSA key: 1024 or 2048
+	DKIMKeylen   int  // bits of the RSA key: 1024 or 2048
+	DKIMEd25519  bool // a second signature beside RSA's
 	DMARC        bool
 
 	Secure      bool
@@ -97,6 +98,7 @@ func (d Domain) Values() map[string]string {
 		"dkim":          Flag(d.DKIM),
 		"dkim_selector": d.DKIMSelector.String(),
 		"dkim_keylen":   strconv.Itoa(d.DKIMKeylen),
+		"dkim_ed25519":  Flag(d.DKIMEd25519),
 		"dmarc":         Flag(d.DMARC),
 		"secure":        Flag(d.Secure),
 		"secure_alias":  JoinNames(d.SecureAlias),

@@ -20,6 +20,7 @@ type DomainEdit struct {
 	DKIM         *bool   `form:"dkim"`
 	DKIMSelector *string `form:"dkim_selector"`
 	DKIMKeylen   *string `form:"dkim_keylen"`
+	DKIMEd25519  *bool   `form:"dkim_ed25519"`
 	DMARC        *bool   `form:"dmarc"`
 	Secure       *bool   `form:"secure"`
 	SecureAlias  *string `form:"secure_alias"`
@@ -51,7 +52,7 @@ func EditOf(values map[string]string) DomainEdit {
 		Name: values["name"], Owner: text("owner"), IPSrc: text("ipsrc"), IP: text("ip"),
 		Defaction: text("defaction"), Redirval: text("redirval"),
 		Greylist: flag("greylist"), Spamassassin: flag("spamassassin"), Avcheck: flag("avcheck"),
-		DKIM: flag("dkim"), DKIMSelector: text("dkim_selector"), DKIMKeylen: text("dkim_keylen"), DMARC: flag("dmarc"),
+		DKIM: flag("dkim"), DKIMSelector: text("dkim_selector"), DKIMKeylen: text("dkim_keylen"), DMARC: flag("dmarc"), DKIMEd25519: flag("dkim_ed25519"),
 		Secure: flag("secure"), SecureAlias: text("secure_alias"), SSLName: text("ssl_name"), Email: text("email"),
 		SendAny: flag("sendany"), Active: flag("active"),
 	}
@@ -169,7 +170,7 @@ func (e DomainEdit) applyDKIM(d *Domain, _ Facts) error {
 		}
 		d.DKIMSelector = s
 	}
-	if record := d.DKIMSelector.s + "._domainkey." + d.Name.ascii; d.DKIM && len(record) > 253 {
+	if record := d.base(DKIMEd25519) + "-20060102-9._domainkey." + d.Name.ascii; d.DKIM && len(record) > 253 {
 		return wrong("dkim_selector", d.DKIMSelector.s, "value_dkim_selector")
 	}
 	if e.DKIMKeylen != nil && *e.DKIMKeylen != "" {
@@ -179,6 +180,7 @@ func (e DomainEdit) applyDKIM(d *Domain, _ Facts) error {
 		}
 		d.DKIMKeylen = n
 	}
+	setFlag(&d.DKIMEd25519, e.DKIMEd25519)
 	setFlag(&d.DMARC, e.DMARC)
 	return nil
 }

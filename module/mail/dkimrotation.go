@@ -1,0 +1,151 @@
+package mail
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A KeyState is where a key stands in its life.
+type KeyState string
+
+// The states, in the order in which they follow each other.
+const (
+	KeyNew     KeyState = "new"     // its record is not seen in DNS everywhere yet
+	KeySigning KeyState = "signing" // letters are signed with it
+	KeyOld     KeyState = "old"     // letters signed with it may be under way still
+)
+
+// A SigningKey is a key of a domain. The zero SigningKey is none.
+type SigningKey struct {
+	Selector Selector
+	Key      DKIMKey
+	State    KeyState
+	Since    time.Time // of the state
+	Due      time.Time // when to look at it next
+	Tries    int       // looks that changed nothing
+}
+
+// QueueLifetime is how long a letter may be under way: four days in our queue, and
+// as many in somebody else's that looks at the signature when it takes it out.
+const QueueLifetime = 8 * 24 * time.Hour
+
+// wants says which keys a domain is to have: the algorithms, and the bits of RSA.
+func (d Domain) wants(a DKIMAlgorithm) bool {
+	return d.DKIM && (a == DKIMRSA || a == DKIMEd25519 && d.DKIMEd25519)
+}
+
+// NeedsKey says which key has to be made before d can be signed for as it is set:
+// of which algorithm; false for none. Keys are those that the domain has.
+func (d Domain) NeedsKey(a DKIMAlgorithm, keys []SigningKey) bool {
+	return d.wants(a) && d.newest(a, keys) < 0
+}
+
+// newest is the key that d signs with, or is to sign with next, if that is as d is
+// set; else -1.
+func (d Domain) newest(a DKIMAlgorithm, keys []SigningKey) int {
+	best := -1
+	for i, k := range keys {
+		if k.Key.Algorithm() != a || k.State == KeyOld || a == DKIMRSA && k.Key.Bits() != d.DKIMKeylen || !k.Selector.from(d.base(a)) {
+			continue
+		}
+		if best < 0 || k.State == KeyNew {
+			best = i
+		}
+	}
+	return best
+}
+
+// base is what the selectors of d's keys begin with.
+func (d Domain) base(a DKIMAlgorithm) string {
+	if a == DKIMEd25519 {
+		return d.DKIMSelector.s + "-ed25519"
+	}
+	return d.DKIMSelector.s
+}
+
+// from says that s was made of base: itself, or with the day and a letter.
+func (s Selector) from(base string) bool {
+	rest, ok := strings.CutPrefix(s.s, base)
+	if !ok || rest == "" {
+		return ok
+	}
+	rest, ok = strings.CutPrefix(rest, "-")
+	return ok && len(rest) >= 8 && strings.Trim(rest[:8], "0123456789") == ""
+}
+
+// freeSelector is a selector that no key of the domain has or had lately: the base,
+// or the base with the day.
+func freeSelector(base string, keys []SigningKey, now time.Time) Selector {
+	taken := map[string]bool{}
+	for _, k := range keys {
+		taken[k.Selector.s] = true
+	}
+	s, day := base, now.UTC().Format("20060102")
+	for n := 0; taken[s]; n++ {
+		if s = base + "-" + day; n > 0 {
+			s = fmt.Sprintf("%s-%s-%d", base, day, n)
+		}
+	}
+	return Selector{s}
+}
+
+// Rotate adds a key to those of a domain. It takes the place of the one that signs
+// once its record is seen.
+func (d Domain) Rotate(keys []SigningKey, k DKIMKey, now time.Time) []SigningKey {
+	var kept []SigningKey
+	for _, o := range keys {
+		// One that never signed, and now never will: nobody waits for its record.
+		if o.State != KeyNew || o.Key.Algorithm() != k.Algorithm() {
+			kept = append(kept, o)
+		}
+	}
+	return append(kept, SigningKey{Selector: freeSelector(d.base(k.Algorithm()), keys, now), Key: k, State: KeyNew, Since: now, Due: now})
+}
+
+// Advance moves the keys of a domain on: seen says of each selector that its record
+// stands on every authoritative server. A new key that is seen signs from now on,
+// the one before it is old, and old ones go when no letter can be under way that
+// they signed. What the domain does not want any more stops signing at once.
+func (d Domain) Advance(keys []SigningKey, seen map[Selector]bool, now time.Time) []SigningKey {
+	var after []SigningKey
+	turned := map[DKIMAlgorithm]bool{}
+	for _, k := range keys {
+		if k.State == KeyNew && seen[k.Selector] && d.wants(k.Key.Algorithm()) {
+			turned[k.Key.Algorithm()] = true
+		}
+	}
+	for _, k := range keys {
+		a := k.Key.Algorithm()
+		switch {
+		case k.State == KeyOld && !now.Before(k.Since.Add(QueueLifetime)):
+			continue
+		case k.State == KeyNew && !d.wants(a):
+			continue // nothing was signed with it
+		case k.State == KeyNew && turned[a] && seen[k.Selector]:
+			k.State, k.Since, k.Due, k.Tries = KeySigning, now, now.Add(lookedAtDaily), 0
+		case k.State == KeySigning && (turned[a] || !d.wants(a)):
+			k.State, k.Since, k.Due, k.Tries = KeyOld, now, now.Add(QueueLifetime), 0
+		}
+		after = append(after, k)
+	}
+	return after
+}
+
+const lookedAtDaily = 24 * time.Hour
+
+// Delay is the time until something is tried again that did not succeed so many
+// times: from ten seconds to an hour.
+func Delay(tries int) time.Duration {
+	d := 10 * time.Second << min(max(tries, 0), 9)
+	return min(d, time.Hour)
+}
+
+// Publishes are the keys whose records are to stand: all of them.
+func Publishes(keys []SigningKey) []PublishedKey {
+	var ps []PublishedKey
+	for _, k := range keys {
+		ps = append(ps, PublishedKey{k.Selector, k.Key.Record()})
+	}
+	return ps
+}

@@ -1,0 +1,72 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"maildomain/module/mail"
+)
+
+// KeysOf are the DKIM keys of a domain, by selector.
+func (tx *Tx) KeysOf(ctx context.Context, n mail.Name) (keys []mail.SigningKey, err error) {
+	err = tx.rows(ctx, `SELECT selector, private, state, since, due, tries FROM dkim_key WHERE domain = ? ORDER BY selector`,
+		[]any{n.String()}, func(r *sql.Rows) error {
+			var k mail.SigningKey
+			var selector, private string
+			var since, due int64
+			if err := r.Scan(&selector, &private, &k.State, &since, &due, &k.Tries); err != nil {
+				return err
+			}
+			k.Selector, k.Since, k.Due = mail.StoredSelector(selector), time.UnixMilli(since).UTC(), time.UnixMilli(due).UTC()
+			if k.Key, err = mail.ParseDKIMKey([]byte(private)); err != nil {
+				return fmt.Errorf("read key %s of %s: %w", selector, n, err)
+			}
+			keys = append(keys, k)
+			return nil
+		})
+	return keys, err
+}
+
+// PutKeys makes the DKIM keys of a domain what they are to be.
+func (tx *Tx) PutKeys(ctx context.Context, n mail.Name, before, after []mail.SigningKey) error {
+	for _, k := range before {
+		if !slices.ContainsFunc(after, func(a mail.SigningKey) bool { return a.Selector == k.Selector }) {
+			if _, err := tx.exec(ctx, `DELETE FROM dkim_key WHERE domain = ? AND selector = ?`, n.String(), k.Selector.String()); err != nil {
+				return err
+			}
+		}
+	}
+	for _, k := range after {
+		private, err := k.Key.PEM()
+		if err != nil {
+			return fmt.Errorf("write key %s of %s: %w", k.Selector, n, err)
+		}
+		if _, err := tx.exec(ctx, `INSERT INTO dkim_key (domain, selector, private, record, state, since, due, tries) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (domain, selector) DO UPDATE SET private = excluded.private, record = excluded.record, state = excluded.state,
+			since = excluded.since, due = excluded.due, tries = excluded.tries`,
+			n.String(), k.Selector.String(), string(private), k.Key.Record().String(), string(k.State), k.Since.UnixMilli(), k.Due.UnixMilli(), k.Tries); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// KeysDue are the domains with a DKIM key that is to be looked at by now, at most most.
+func (tx *Tx) KeysDue(ctx context.Context, most int) ([]mail.Name, error) {
+	return tx.names(ctx, `SELECT DISTINCT domain FROM dkim_key WHERE due <= ? LIMIT ?`, tx.Now.UnixMilli(), most)
+}
+
+func (tx *Tx) names(ctx context.Context, text string, args ...any) (ns []mail.Name, err error) {
+	err = tx.rows(ctx, text, args, func(r *sql.Rows) error {
+		var n string
+		if err := r.Scan(&n); err != nil {
+			return err
+		}
+		ns = append(ns, mail.StoredName(n))
+		return nil
+	})
+	return ns, err
+}
