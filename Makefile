@@ -3,7 +3,15 @@
 LISTEN ?= 127.0.0.1:1500
 DATA ?= var
 SMTP_LISTEN ?= 127.0.0.1:2525
-export LISTEN DATA SMTP_LISTEN DEMO_PASSWORD
+SUBMISSION_LISTEN ?= 127.0.0.1:2587
+SUBMISSIONS_LISTEN ?= 127.0.0.1:2465
+IMAP_LISTEN ?= 127.0.0.1:2143
+IMAPS_LISTEN ?= 127.0.0.1:2993
+POP3_LISTEN ?= 127.0.0.1:2110
+POP3S_LISTEN ?= 127.0.0.1:2995
+MANAGESIEVE_LISTEN ?= 127.0.0.1:2419
+export LISTEN DATA DEMO_PASSWORD SMTP_LISTEN SUBMISSION_LISTEN SUBMISSIONS_LISTEN \
+	IMAP_LISTEN IMAPS_LISTEN POP3_LISTEN POP3S_LISTEN MANAGESIEVE_LISTEN
 
 GOFLAGS_BUILD = -trimpath -ldflags='-s -w'
 
@@ -13,7 +21,7 @@ GOFLAGS_BUILD = -trimpath -ldflags='-s -w'
 run: build
 	@./tests/run-demo.sh
 
-# A real Exim over the same files, in a mount namespace of its own. Needs root.
+# A real Exim and Dovecot over the same files, in a mount namespace of its own. Needs root.
 mail: build
 	@./tests/setup.sh mail
 	@bin/mail

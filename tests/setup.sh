@@ -1,15 +1,20 @@
 #!/bin/sh
 # Installs the Debian packages that `make mail` or `make test` need, those that
-# are missing and no more, and starts no service. An ordinary user is told what is
-# missing, and the caller goes on with what is there.
+# are missing and no more, makes the user that mailboxes belong to, and starts no
+# service. An ordinary user is told what is missing, and the caller goes on with
+# what is there.
 #
 #	tests/setup.sh mail|test
 set -eu
 PATH=$PATH:/usr/sbin:/sbin # Exim is there, and an ordinary user's PATH may lack it
 
+dovecot=/usr/lib/dovecot
+servers="exim4:exim4-daemon-heavy dovecot:dovecot-core $dovecot/imap:dovecot-imapd $dovecot/pop3:dovecot-pop3d
+	$dovecot/lmtp:dovecot-lmtpd $dovecot/modules/lib90_sieve_plugin.so:dovecot-sieve
+	$dovecot/managesieve:dovecot-managesieved swaks:swaks"
 case ${1-} in
-mail) needs='exim4:exim4-daemon-heavy swaks:swaks' ;;
-test) needs='exim4:exim4-daemon-heavy swaks:swaks strace:strace socat:socat
+mail) needs=$servers ;;
+test) needs="$servers"' strace:strace socat:socat
 	systemd-analyze:systemd systemd-socket-activate:systemd systemd-sysusers:systemd
 	unshare:util-linux mount:mount xmllint:libxml2-utils gcc:gcc /usr/include/stdio.h:libc6-dev' ;;
 *)
@@ -30,6 +35,16 @@ for need in $needs; do
 	*) missing="$missing $package" ;;
 	esac
 done
+
+if ! getent passwd vmail >/dev/null; then
+	make_user='useradd --system --user-group --home-dir /var/vmail --no-create-home --shell /usr/sbin/nologin vmail'
+	if [ "$(id -u)" -eq 0 ]; then
+		echo "making the user vmail"
+		$make_user
+	else
+		echo "missing: the user vmail; root makes it with $make_user"
+	fi
+fi
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then

@@ -77,13 +77,18 @@ func (d *Dovecot) prepare() ([]mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []mount{
+	mounts := []mount{
 		{from: conf, over: "/" + files.Debian.Dovecot, owned: asDovecots},
 		{from: d.dir("hooks"), over: "/" + files.Debian.DovecotHooks()},
 		{from: d.dir("state"), over: stateDir, make: true},
 		{from: mail, over: "/" + files.Debian.Mail, owned: asBoxes, make: true},
 		{from: d.sockets(), over: runDir, make: true},
-	}, nil
+	}
+	certs, err := d.standIn()
+	if certs != "" {
+		mounts = append(mounts, mount{from: certs, over: "/" + files.Debian.Certs()})
+	}
+	return mounts, err
 }
 
 // makeRun makes the directory of sockets, and remembers what close is to take away.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -22,6 +23,7 @@ func programs(t *testing.T) string {
 	t.Helper()
 	lab.NeedRoot(t)
 	lab.Need(t, "exim4", "swaks")
+	lab.NeedDovecot(t)
 	bin := public(t)
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin+"/", "maildomain/cmd/maildomain", "maildomain/tests/mail").CombinedOutput()
 	if err != nil {
@@ -58,6 +60,7 @@ func data(t *testing.T, bin string, uid int) string {
 	if out, err := as(uid, filepath.Join(bin, "maildomain"), "setup", "--root", root).CombinedOutput(); err != nil {
 		t.Fatalf("setup: %v\n%s", err, out)
 	}
+	lab.PutBoxes(t, root, "a.example", lab.Box{Name: "box"})
 	for name, text := range map[string]string{
 		"domains/a.example": "state: active\ndefaction: redirect\nredirval: me@foreign.test\n",
 		"domains/b.example": "state: suspended\ndefaction: ignore\n",
@@ -65,10 +68,13 @@ func data(t *testing.T, bin string, uid int) string {
 		"maildomain.ready":  "",
 	} {
 		lab.Put(t, root, filepath.Join("etc/exim4", name), "# maildomain 1: a test\n"+text)
-		if uid != 0 {
-			if err := os.Chown(filepath.Join(root, "etc/exim4", name), uid, uid); err != nil {
-				t.Fatal(err)
-			}
+	}
+	if uid != 0 { // who can give nothing to anybody else
+		err := filepath.WalkDir(root, func(p string, _ os.DirEntry, err error) error {
+			return errors.Join(err, os.Chown(p, uid, uid))
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 	if err := os.Chmod(closed, 0o700); err != nil {
@@ -100,11 +106,21 @@ type running struct {
 	lines chan string
 }
 
+// environment has free ports for everything.
+func environment(t *testing.T) []string {
+	t.Helper()
+	env := os.Environ()
+	for _, l := range new(demo).listeners() {
+		env = append(env, l.variable+"="+freeAddr(t))
+	}
+	return env
+}
+
 func start(t *testing.T, bin, data, listen string) *running {
 	t.Helper()
 	r := &running{cmd: exec.Command(filepath.Join(bin, "mail")), lines: make(chan string, 100)}
 	r.cmd.Dir = filepath.Dir(data)
-	r.cmd.Env = append(os.Environ(), "DATA="+filepath.Base(data), "SMTP_LISTEN="+listen)
+	r.cmd.Env = append(environment(t), "DATA="+filepath.Base(data), "SMTP_LISTEN="+listen)
 	out, err := r.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +167,13 @@ func TestMakeMailShowsTheDefaultActionAtWork(t *testing.T) {
 			listen := freeAddr(t)
 			r := start(t, bin, d, listen)
 			r.until(t, "Exim listens on "+listen)
+			at := map[string]string{}
+			for _, name := range []string{"smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "managesieve"} {
+				at[name] = strings.TrimPrefix(r.until(t, name+" "), name+" ")
+			}
 			try := strings.Fields(r.until(t, "swaks --server "+listen+" --from"))
+			login := strings.Fields(strings.ReplaceAll(r.until(t, "swaks --server "+at["submission"]+" --tls"), "box@example.com", "box@a.example"))
+			read := strings.Fields(strings.ReplaceAll(r.until(t, "curl --user"), "box@example.com", "box@a.example:"+lab.Secret))
 			try[len(try)-1] = "any.one@a.example"
 			if out, err := exec.CommandContext(t.Context(), try[0], try[1:]...).CombinedOutput(); err != nil {
 				t.Fatalf("swaks: %v\n%s", err, out)
@@ -163,6 +185,28 @@ func TestMakeMailShowsTheDefaultActionAtWork(t *testing.T) {
 			letter, err := os.ReadFile(filepath.Join(filepath.Dir(d), line[strings.LastIndex(line, " ")+1:]))
 			if err != nil || !bytes.Contains(letter, []byte("X-Sink-To: <me@foreign.test>\r\n")) {
 				t.Errorf("letter: %v\n%s", err, letter)
+			}
+
+			login[len(login)-1] = "box@a.example"
+			login = append(login, "--auth-password", lab.Secret, "--header", "Subject: to myself")
+			if out, err := exec.CommandContext(t.Context(), login[0], login[1:]...).CombinedOutput(); err != nil {
+				t.Fatalf("%q: %v\n%s", login, err, out)
+			}
+			read[len(read)-1] = strings.Trim(strings.Replace(read[len(read)-1], "MAILINDEX=*", "MAILINDEX=1", 1), "'")
+			if !strings.Contains(read[len(read)-1], "//"+at["imap"]+"/") {
+				t.Errorf("reads at %s", read[len(read)-1])
+			}
+			for ended := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) { // delivery is Exim's, in the background
+				out, err := exec.CommandContext(t.Context(), read[0], append(read[1:], "--silent")...).Output()
+				if err == nil && bytes.Contains(out, []byte("Subject: to myself")) {
+					break
+				}
+				if time.Now().After(ended) {
+					t.Fatalf("%q: %v\n%s", read, err, out)
+				}
+			}
+			if err := os.RemoveAll(filepath.Join(d, "root/var/vmail/a.example/box/Maildir")); err != nil {
+				t.Fatal(err)
 			}
 
 			inside := lab.Client{Addr: listen, Local: insider}
@@ -237,14 +281,17 @@ func TestMakeMailSaysWhatIsMissing(t *testing.T) {
 		"no make run":         {0, filepath.Join(d, "none"), "", "start `make run` first"},
 		"name for an address": {0, d, "localhost:2525", "SMTP_LISTEN is \"localhost:2525\""},
 		"port taken":          {0, d, taken.Addr().String(), taken.Addr().String() + ": address already in use"},
-		"other configuration": {0, edited, "", "nothing was written"},
+		"other configuration": {0, edited, "", "it was left as it is"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, filepath.Join(bin, "mail"))
 			cmd.Dir = "/"
-			cmd.Env = append(os.Environ(), "DATA="+c.data, "SMTP_LISTEN="+c.listen)
+			cmd.Env = append(environment(t), "DATA="+c.data, "SMTP_LISTEN="+c.listen)
+			if c.listen == "" {
+				cmd.Env = cmd.Env[:len(cmd.Env)-1]
+			}
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(c.uid), Gid: uint32(c.uid)}}
 			out, err := cmd.CombinedOutput()
 			if err == nil || !strings.Contains(string(out), c.want) || !strings.HasPrefix(string(out), "make mail: ") {

@@ -30,7 +30,7 @@ func newInstaller(t *testing.T, uid, aptGet string) installer {
 			t.Fatal(err)
 		}
 	}
-	for _, there := range []string{"exim4", "socat", "systemd-analyze", "systemd-socket-activate", "systemd-sysusers", "unshare", "mount", "xmllint", "gcc"} {
+	for _, there := range []string{"exim4", "dovecot", "getent", "socat", "systemd-analyze", "systemd-socket-activate", "systemd-sysusers", "unshare", "mount", "xmllint", "gcc"} {
 		i.program(there, "exit 0")
 	}
 	i.program("id", "echo "+uid)
@@ -61,8 +61,10 @@ func (i installer) run(args ...string) (out, log string, err error) {
 const aptInstall = "noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 install --no-install-recommends --no-remove "
 
 func TestSetupInstallsOnlyWhatIsMissing(t *testing.T) {
-	if _, err := os.Stat("/usr/include/stdio.h"); err != nil {
-		t.Skip("libc6-dev is missing, which the test takes to be there")
+	for _, file := range []string{"/usr/include/stdio.h", "/usr/lib/dovecot/managesieve"} {
+		if _, err := os.Stat(file); err != nil {
+			t.Skipf("%s is missing, which the test takes to be there", file)
+		}
 	}
 	for what, packages := range map[string]string{"mail": "swaks", "test": "swaks strace"} {
 		i := newInstaller(t, "0", "exit 0")
@@ -120,5 +122,23 @@ func TestSetupTellsAnOrdinaryUserWhatIsMissing(t *testing.T) {
 	}
 	if out, _, err := i.run("all"); err == nil || !strings.HasPrefix(out, "usage: ") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestSetupMakesTheUserThatMailboxesBelongTo(t *testing.T) {
+	const command = "useradd --system --user-group --home-dir /var/vmail --no-create-home --shell /usr/sbin/nologin vmail"
+	for uid, want := range map[string]string{"0": "making the user vmail\n", "1000": "missing: the user vmail; root makes it with " + command + "\n"} {
+		i := newInstaller(t, uid, "exit 0")
+		i.program("swaks", "exit 0")
+		i.program("getent", `echo "getent $*" >>`+i.bin+"/log; exit 2")
+		i.program("useradd", `echo "useradd $*" >>`+i.bin+"/log")
+		out, log, err := i.run("mail")
+		asked := "getent passwd vmail\n"
+		if uid == "0" {
+			asked += command + "\n"
+		}
+		if err != nil || out != want || log != asked {
+			t.Errorf("user %s: %v\n%s\n%s", uid, err, out, log)
+		}
 	}
 }
