@@ -292,6 +292,7 @@ type DNSChange struct {
 // States of a DNSOutcome.
 const (
 	DNSPublished = "published"
+	DNSPending   = "pending" // the core has it and is still to pass it on to its name server
 	DNSNoZone    = "no_zone"
 	DNSRefused   = "refused"
 	DNSConflict  = "conflict" // somebody else's record stands where there may be only one (SPF, DMARC)
