@@ -218,7 +218,7 @@ func TestSilentServerIsAskedOnce(t *testing.T) {
 	l.asker.Dial = roads(t, map[netip.AddrPort]netip.AddrPort{
 		firstAddr: l.first.Addr(), secondAddr: l.second.Addr(), netip.MustParseAddrPort("192.0.2.55:53"): mute,
 	})
-	l.asker.Timeout = 500 * time.Millisecond
+	l.asker.Timeout = time.Second
 	p := wanted(t, "example.com")
 	for _, s := range []*dns.Server{serverAt(t, l.first.Addr()), serverAt(t, l.second.Addr())} {
 		handAll(t, s, p)

@@ -203,3 +203,20 @@ func TestWhatOthersHaveBesideOurs(t *testing.T) {
 		t.Errorf("proposal %q", v.Proposal)
 	}
 }
+
+func TestEndlessRecordsAreNotRead(t *testing.T) {
+	filler := strings.Repeat(" ip4:192.0.2.1", 1000)
+	v := recordFor(t, ForSPF).Compare([]string{"v=spf1" + filler + " -all"}, Evidence{})
+	checkVerdict(t, "SPF", v, Wrong, CheckSPFBroken)
+	if v.Proposal != recordFor(t, ForSPF).Values[0] {
+		t.Errorf("proposal %q", v.Proposal)
+	}
+	checkVerdict(t, "DMARC", recordFor(t, ForDMARC).Compare([]string{"v=DMARC1; p=none; x=" + filler}, Evidence{}), Wrong, CheckDMARCBroken)
+	checkVerdict(t, "DKIM", recordFor(t, ForDKIM).Compare([]string{"p=" + strings.Repeat("A", 5000)}, Evidence{}), Wrong, CheckDKIMBroken)
+}
+
+func TestOtherRecordsAreComparedByValue(t *testing.T) {
+	r := Record{Name: "x.example", Type: TypeMX, Values: []string{"10 a.example", "20 b.example"}}
+	checkVerdict(t, "all", r.Compare([]string{"20 B.example.", "5 c.example", "10 a.example"}, Evidence{}), Right, CheckOK)
+	checkVerdict(t, "one", r.Compare([]string{"10 a.example"}, Evidence{}), Wrong, CheckMissing)
+}

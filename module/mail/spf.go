@@ -43,6 +43,9 @@ func ParseSPF(s string) (SPF, error) {
 	if !IsSPF(s) {
 		return SPF{}, errors.New("not an SPF record: it does not begin with v=spf1")
 	}
+	if len(s) > mostText {
+		return SPF{}, fmt.Errorf("read an SPF record: %w", errLong)
+	}
 	var p SPF
 	for term := range strings.SplitSeq(s[len("v=spf1"):], " ") {
 		if term == "" {
