@@ -1,6 +1,8 @@
 package mail
 
 import (
+	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -28,14 +30,20 @@ type Mailbox struct {
 	Changed time.Time
 }
 
-// A PasswordHash is a password as Dovecot keeps it, {SCHEME}hash. It is never shown.
+// A PasswordHash is a password as Dovecot keeps it, {SCHEME}hash. It is never shown:
+// who is to store it converts it to a string.
 type PasswordHash string
 
-// Format hides the hash from every way of printing it.
-func (PasswordHash) String() string { return "(a password)" }
+const hiddenHash = "(a password)"
 
-// GoString hides it from %#v.
-func (PasswordHash) GoString() string { return "(a password)" }
+// String is what is shown instead.
+func (PasswordHash) String() string { return hiddenHash }
+
+// Format hides the hash from every verb of package fmt.
+func (PasswordHash) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, hiddenHash) }
+
+// MarshalText hides it from JSON and XML.
+func (PasswordHash) MarshalText() ([]byte, error) { return []byte(hiddenHash), nil }
 
 // Address is box@domain, which is also the login name.
 func (b Mailbox) Address() Address { return Address{b.Name, b.Domain} }

@@ -53,13 +53,12 @@ func ParseBoxName(s string) (LocalPart, bool) {
 
 // CheckPassword holds a new password to the rules; empty means that there is none.
 func (e MailboxEdit) CheckPassword(isNew bool) error {
-	switch {
-	case e.Passwd == nil || *e.Passwd == "":
-		if isNew {
-			return wrong("passwd", "", "value_passwd_required")
-		}
+	switch none := e.Passwd == nil || *e.Passwd == ""; {
+	case none && isNew:
+		return wrong("passwd", "", "value_passwd_required")
+	case none && (e.Confirm == nil || *e.Confirm == ""):
 		return nil
-	case e.Confirm != nil && *e.Confirm != *e.Passwd:
+	case none, e.Confirm != nil && *e.Confirm != *e.Passwd:
 		return wrong("confirm", "", "value_confirm")
 	case utf8.RuneCountInString(*e.Passwd) < LeastPassword:
 		return wrong("passwd", "", "value_passwd_short", "least", strconv.Itoa(LeastPassword))
@@ -89,6 +88,13 @@ func (e MailboxEdit) Apply(b *Mailbox) error {
 			return err
 		}
 		b.Aliases = as
+		if e.Forward == nil { // the addresses that stand are not to become its own
+			for _, a := range b.Forward {
+				if b.is(a) {
+					return wrong("aliases", a.Local.s, "value_aliases_forward")
+				}
+			}
+		}
 	}
 	if e.Forward != nil {
 		fs, err := parseForward(*e.Forward, *b)
@@ -146,6 +152,13 @@ func parseBoxAliases(s string, b Mailbox) (as []LocalPart, err error) {
 	return as, nil
 }
 
+// is says that mail for a comes to the mailbox: what follows a plus sign is the
+// sender's.
+func (b Mailbox) is(a Address) bool {
+	name, _, _ := strings.Cut(a.Local.s, "+")
+	return a.Domain == b.Domain && (name == b.Name.s || slices.Contains(b.Aliases, LocalPart{name}))
+}
+
 // parseForward reads addresses that are not the mailbox's own.
 func parseForward(s string, b Mailbox) (fs []Address, err error) {
 	for _, w := range words(s) {
@@ -153,7 +166,7 @@ func parseForward(s string, b Mailbox) (fs []Address, err error) {
 		switch {
 		case err != nil:
 			return nil, wrong("forward", w, "value_forward")
-		case a.Domain == b.Domain && (a.Local == b.Name || slices.Contains(b.Aliases, a.Local)):
+		case b.is(a):
 			return nil, wrong("forward", w, "value_forward_self")
 		case !slices.Contains(fs, a):
 			fs = append(fs, a)
