@@ -19,8 +19,8 @@ import (
 	"maildomain/module/files"
 )
 
-// orphan makes the test binary start Exim over the root it names, tell the
-// process id and wait to be killed.
+// orphan makes the test binary start Exim and Dovecot over the root it names, tell
+// the process ids and wait to be killed.
 const orphan = "LAB_TEST_ORPHAN_ROOT"
 
 func TestMain(m *testing.M) {
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	if root == "" {
 		os.Exit(m.Run())
 	}
-	x, err := Open(Options{Root: root, Dir: filepath.Join(root, "lab")})
+	x, err := Open(Options{Root: root, Dir: filepath.Join(root, "lab"), Dovecot: true})
 	if err == nil {
 		err = x.Serve(context.Background())
 	}
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	fmt.Println(x.daemon.cmd.Process.Pid)
+	fmt.Println(x.daemon.cmd.Process.Pid, x.Dovecot.daemon.cmd.Process.Pid)
 	select {}
 }
 
@@ -192,7 +192,8 @@ func inSpace(t *testing.T, space string) (pids []int) {
 	return pids
 }
 
-func TestEximDiesWithTheTest(t *testing.T) {
+func TestServersDieWithTheTest(t *testing.T) {
+	NeedDovecot(t)
 	root := someDomains(t)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), orphan+"="+root)
@@ -207,19 +208,26 @@ func TestEximDiesWithTheTest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(line))
-	if err != nil {
-		t.Fatal(line)
-	}
-	space := pidSpace(pid)
-	if n := len(inSpace(t, space)); n < 2 {
-		t.Errorf("%d processes run, want 2", n)
+	var spaces []string
+	for word := range strings.FieldsSeq(line) {
+		pid, err := strconv.Atoi(word)
+		if err != nil {
+			t.Fatal(line)
+		}
+		space := pidSpace(pid)
+		spaces = append(spaces, space)
+		if n := len(inSpace(t, space)); n < 2 {
+			t.Errorf("%d processes run, want 2", n)
+		}
 	}
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
-	for deadline := time.Now().Add(20 * time.Second); len(inSpace(t, space)) > 0; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("left behind: %v", inSpace(t, space))
+	deadline := time.Now().Add(20 * time.Second)
+	for _, space := range spaces {
+		for ; len(inSpace(t, space)) > 0; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("left behind: %v", inSpace(t, space))
+			}
 		}
 	}
 }
