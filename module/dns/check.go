@@ -23,13 +23,15 @@ type Finding struct {
 const checksAtOnce = 4
 
 // Check holds every record of a domain against what its authoritative servers and
-// the resolver say, in the order of p.Records. It is Right only where every
-// authoritative server answered, and none of them wrongly.
+// the resolver say, in the order of p.Records, and then what others have to publish
+// for it. It is Right only where every authoritative server answered, and none of
+// them wrongly.
 func (a *Asker) Check(ctx context.Context, p mail.Publication) ([]Finding, error) {
 	records, err := p.Records()
 	if err != nil {
 		return nil, err
 	}
+	records = append(records, p.Elsewhere()...)
 	r := a.round()
 	findings := make([]Finding, len(records))
 	var g errgroup.Group

@@ -161,6 +161,24 @@ func TestSPFIsEvaluatedForOurAddresses(t *testing.T) {
 	}
 }
 
+func TestDomainThatGetsReportsAgrees(t *testing.T) {
+	for records, want := range map[string]string{"": mail.CheckDMARCReports, "*._report._dmarc TXT \"v=DMARC1\"\n": mail.CheckOK} {
+		l := startLab(t, "example.com", records)
+		p := wanted(t, "example.org")
+		policy, err := mail.ParseDMARC("v=DMARC1; p=none; rua=mailto:dmarc@example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.DMARC = &policy
+		f := l.asker.CheckRecord(t.Context(), p.Elsewhere()[0], p)
+		state := mail.Wrong
+		if want == mail.CheckOK {
+			state = mail.Right
+		}
+		checkFinding(t, f, state, want)
+	}
+}
+
 func TestServersNamedForAZoneThatTheyDoNotServe(t *testing.T) {
 	for records, why := range map[string]string{
 		"@ NS ns3\nns3 A 192.0.2.55\n":     "does not serve the zone",

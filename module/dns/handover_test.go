@@ -111,6 +111,24 @@ mail 900 A 192.0.2.99
 	checkLook(t, ns.Addr(), "mail.example.com", wire.TypeA, "900 192.0.2.99")
 }
 
+func TestLifetimeOfOurOwnFollowsTheChange(t *testing.T) {
+	ns, s := startZone(t, `split 60 TXT "v=spf1 " "ip4:192.0.2.1 ~all"
+`)
+	c := txt("example.com", mail.ForSPF, "v=spf1 ip4:192.0.2.1 ~all")
+	for _, ttl := range []uint32{300, 60, 3600} {
+		c.TTL = ttl
+		checkHanded(t, one(t, s, c), mail.Published, "")
+		checkLook(t, ns.Addr(), c.Name, wire.TypeTXT, fmt.Sprintf(`%d "v=spf1 ip4:192.0.2.1 ~all"`, ttl))
+	}
+	// Ours is ours however its strings are cut, and stays cut so.
+	c.Name = "split.example.com"
+	checkHanded(t, one(t, s, c), mail.Published, "")
+	checkLook(t, ns.Addr(), c.Name, wire.TypeTXT, `3600 "v=spf1 " "ip4:192.0.2.1 ~all"`)
+	c.Remove = true
+	checkHanded(t, one(t, s, c), mail.Published, "")
+	checkLook(t, ns.Addr(), c.Name, wire.TypeTXT)
+}
+
 func TestAnotherPolicyIsAConflictAndStays(t *testing.T) {
 	ns, s := startZone(t, `@ TXT "v=spf1 include:_spf.provider.example -all"
 _dmarc TXT "v=DMARC1; p=reject"

@@ -132,3 +132,33 @@ func FuzzDMARC(f *testing.F) {
 		}
 	})
 }
+
+func TestOthersThatGetReportsHaveToAgree(t *testing.T) {
+	for s, want := range map[string]string{
+		"v=DMARC1; p=none": "",
+		"v=DMARC1; p=none; rua=mailto:a@shop.co.uk,mailto:b@mail.shop.co.uk":                           "",
+		"v=DMARC1; p=none; rua=mailto:a@other.co.uk!10m,https://x.example/y; ruf=mailto:b@other.co.uk": "sub.shop.co.uk._report._dmarc.other.co.uk",
+		"v=DMARC1; p=none; rua=mailto:a@r.example,mailto:b@пример.рф":                                  "error",
+		"v=DMARC1; p=none; rua=mailto:a@b@c.example,mailto:x@r.example,mailto:y@xn--e1afmkfd.xn--p1ai": "sub.shop.co.uk._report._dmarc.r.example sub.shop.co.uk._report._dmarc.xn--e1afmkfd.xn--p1ai",
+	} {
+		d, err := ParseDMARC(s)
+		if want == "error" {
+			if err == nil {
+				t.Errorf("%q is read as %q", s, d)
+			}
+			continue
+		}
+		var got []string
+		for _, r := range (Publication{Domain: mustName(t, "sub.shop.co.uk"), DMARC: &d}).Elsewhere() {
+			got = append(got, r.Name)
+			checkVerdict(t, r.Name, r.Compare([]string{"x", "v=DMARC1"}, Evidence{}), Right, CheckOK)
+			checkVerdict(t, r.Name, r.Compare([]string{"v=spf1 -all"}, Evidence{}), Wrong, CheckDMARCReports)
+		}
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%q: %q, %v", s, got, err)
+		}
+	}
+	if rs := (Publication{Domain: mustName(t, "a.example")}).Elsewhere(); rs != nil {
+		t.Errorf("%+v", rs)
+	}
+}

@@ -24,11 +24,12 @@ type Purpose string
 
 // The purposes.
 const (
-	ForMX    Purpose = "mx"    // others send its mail here
-	ForSPF   Purpose = "spf"   // says where its mail leaves from (RFC 7208)
-	ForDKIM  Purpose = "dkim"  // the key that its letters are signed with (RFC 6376)
-	ForDMARC Purpose = "dmarc" // what receivers do with forged letters (RFC 9989)
-	ForHost  Purpose = "host"  // the address of a name that programs connect to
+	ForMX      Purpose = "mx"      // others send its mail here
+	ForSPF     Purpose = "spf"     // says where its mail leaves from (RFC 7208)
+	ForDKIM    Purpose = "dkim"    // the key that its letters are signed with (RFC 6376)
+	ForDMARC   Purpose = "dmarc"   // what receivers do with forged letters (RFC 9989)
+	ForHost    Purpose = "host"    // the address of a name that programs connect to
+	ForReports Purpose = "reports" // another domain takes DMARC reports about this one (RFC 9990)
 )
 
 // A Record is the set of values that a name has of one type, as a mail domain

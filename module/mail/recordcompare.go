@@ -28,6 +28,8 @@ func (r Record) Compare(found []string, e Evidence) Verdict {
 		return r.compareDMARC(found)
 	case ForHost:
 		return r.compareHost(found)
+	case ForReports:
+		return r.compareReports(found)
 	}
 	for _, v := range r.Values {
 		if !slices.ContainsFunc(found, func(f string) bool { return sameValue(r.Type, v, f) }) {

@@ -39,6 +39,7 @@ const (
 	CheckDMARCSeveral    = "check_dmarc_several"    // [name value]
 	CheckDMARCBroken     = "check_dmarc_broken"     // [name error value]
 	CheckDMARCDiffers    = "check_dmarc_differs"    // [name differences value]
+	CheckDMARCReports    = "check_dmarc_reports"    // [name value]
 	CheckHostOther       = "check_host_other"       // [name found value]
 	CheckCNAME           = "check_cname"            // [name target]
 	CheckStale           = "check_stale"            // [servers]
@@ -73,6 +74,7 @@ var CheckTexts = map[string][]string{
 	CheckDMARCSeveral:    {"name", "value"},
 	CheckDMARCBroken:     {"name", "error", "value"},
 	CheckDMARCDiffers:    {"name", "differences", "value"},
+	CheckDMARCReports:    {"name", "value"},
 	CheckHostOther:       {"name", "found", "value"},
 	CheckCNAME:           {"name", "target"},
 	CheckStale:           {"servers"},

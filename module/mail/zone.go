@@ -29,12 +29,13 @@ func ZoneText(rs []Record) (string, error) {
 
 // zoneWhy is English, as zone files are an administrator's matter.
 var zoneWhy = map[Purpose]string{
-	ForMX:    "MX: the server that takes mail for the domain",
-	ForSPF:   "SPF: where mail of the domain leaves from",
-	ForDKIM:  "DKIM: the key that letters of the domain are signed with",
-	ForDMARC: "DMARC: what receivers do with letters that are forged",
-	ForHost:  "the address of a name of the mail server",
-	"":       "for mail",
+	ForMX:      "MX: the server that takes mail for the domain",
+	ForSPF:     "SPF: where mail of the domain leaves from",
+	ForDKIM:    "DKIM: the key that letters of the domain are signed with",
+	ForDMARC:   "DMARC: what receivers do with letters that are forged",
+	ForHost:    "the address of a name of the mail server",
+	"":         "for mail",
+	ForReports: "DMARC: the domain takes reports about another one",
 }
 
 func zoneData(t RecordType, v string) (string, error) {
