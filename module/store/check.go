@@ -29,6 +29,15 @@ func (db *DB) Check(ctx context.Context) (wrong []string, err error) {
 		if counted != there {
 			wrong = append(wrong, fmt.Sprintf("%d mail domains are counted, %d are there", counted, there))
 		}
+		for _, text := range sentences {
+			err := tx.rows(ctx, text, nil, func(r *sql.Rows) error {
+				wrong = append(wrong, "")
+				return r.Scan(&wrong[len(wrong)-1])
+			})
+			if err != nil {
+				return err
+			}
+		}
 		for _, c := range counters {
 			if err := tx.recount(ctx, c, &wrong); err != nil {
 				return err
@@ -37,6 +46,17 @@ func (db *DB) Check(ctx context.Context) (wrong []string, err error) {
 		return nil
 	})
 	return wrong, err
+}
+
+// sentences are what is to hold of the names of mailboxes: each query gives a sentence for
+// one that does not.
+var sentences = []string{
+	`SELECT name || '@' || domain || ' is a mailbox and an alias' FROM alias JOIN email USING (domain, name)`,
+	`SELECT alias.name || '@' || domain || ' is not among the aliases of ' || box || '@' || domain FROM alias JOIN email USING (domain)
+		WHERE email.name = box AND NOT instr(' ' || aliases || ' ', ' ' || alias.name || ' ')`,
+	`SELECT each.value || '@' || domain || ' is an alias of ' || name || '@' || domain || ' and not found as one'
+		FROM email, json_each('["' || replace(aliases, ' ', '","') || '"]') AS each WHERE aliases > ''
+		AND NOT EXISTS (SELECT 1 FROM alias WHERE alias.domain = email.domain AND alias.name = each.value AND box = email.name)`,
 }
 
 // counters are the numbers that rows keep of other rows: the query gives those that

@@ -131,10 +131,16 @@ func (db *DB) SetUsed(ctx context.Context, used map[mail.Address]int64) error {
 	return db.Update(ctx, func(ctx context.Context, tx *Tx) error {
 		tx.aside = true
 		for a, n := range used {
-			if _, err := tx.exec(ctx, `UPDATE email SET used = ? WHERE domain = ? AND name = ? AND used <> ?1`, n, a.Domain.String(), a.Local.String()); err != nil {
+			if err := tx.SetUsed(ctx, a, n); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// SetUsed notes what one mailbox holds, in bytes.
+func (tx *Tx) SetUsed(ctx context.Context, a mail.Address, n int64) error {
+	_, err := tx.exec(ctx, `UPDATE email SET used = ?1 WHERE domain = ?2 AND name = ?3 AND used <> ?1`, n, a.Domain.String(), a.Local.String())
+	return err
 }
