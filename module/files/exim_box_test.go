@@ -195,6 +195,10 @@ func TestFullBoxRefusesWhileTheSenderIsThere(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(b), "20000S\n") {
 		t.Errorf("maildirsize %q, %v", b, err)
 	}
+	done(t, x, send(t, x, stranger, "post@box.example"))
+	if b, err := os.ReadFile(filepath.Join(root, "var/vmail/box.example/post/Maildir/maildirsize")); err != nil || !strings.HasPrefix(string(b), "0S\n") {
+		t.Errorf("of a box without a limit: %q, %v", b, err)
+	}
 	noFault(t, x)
 }
 
@@ -236,6 +240,28 @@ func TestDeliveryDoesNotBringADirectoryBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	inbox(t, x, "lost@box.example", 1)
+}
+
+// Exim's file has the box and Dovecot's has not: that is our fault and no reason to
+// return a letter.
+func TestLetterWaitsForABoxThatDovecotDoesNotKnow(t *testing.T) {
+	x, root := boxes(t)
+	users := filepath.Join(root, files.Debian.Users(), "other.example")
+	if err := os.Rename(users, users+".away"); err != nil {
+		t.Fatal(err)
+	}
+	id := send(t, x, stranger, "caught@other.example")
+	waitLog(t, x, id+" == caught@other.example R=box T=mailbox defer")
+	if _, err := x.IMAP(limited(t), "caught@other.example", lab.Secret); err == nil || !strings.Contains(err.Error(), "AUTHENTICATIONFAILED") {
+		t.Errorf("log-in meanwhile: %v", err)
+	}
+	if err := os.Rename(users+".away", users); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.RunQueue(limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	inbox(t, x, "caught@other.example", 1)
 }
 
 // What cannot be read is nobody's reason to refuse, and never the default action's
