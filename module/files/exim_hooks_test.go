@@ -179,6 +179,40 @@ func TestCertificateOfTheAdministratorIsServed(t *testing.T) {
 	noPanic(t, x)
 }
 
+// Without the map there is the default certificate, and with it for every name that
+// it does not have.
+func TestCertificateFollowsTheNameThatIsAskedFor(t *testing.T) {
+	x, root := start(t, world, lab.Options{})
+	served := func(name string) string {
+		k := open(t, x.Addr())
+		k.want(220, "")
+		k.want(250, "EHLO client.test")
+		k.want(220, "STARTTLS")
+		c := tls.Client(k.conn, &tls.Config{ServerName: name, InsecureSkipVerify: true}) //nolint:gosec // the test looks itself
+		if err := c.Handshake(); err != nil {
+			return err.Error()
+		}
+		defer func() { _ = c.Close() }()
+		return c.ConnectionState().PeerCertificates[0].Subject.CommonName
+	}
+	if got := served("mail.addr.example"); got != "mail.lab.test" {
+		t.Errorf("without a map: %s", got)
+	}
+	cert, key := selfSigned(t, "mail.addr.example")
+	lab.Put(t, root, "etc/exim4/ssl/addr.example.crt", cert)
+	lab.Put(t, root, "etc/exim4/ssl/addr.example.key", key)
+	lab.Put(t, root, "etc/exim4/ssl/sni", "# maildomain 1: a test\nmail.addr.example: addr.example\n")
+	for name, want := range map[string]string{
+		"mail.addr.example": "mail.addr.example", "MAIL.Addr.Example": "mail.addr.example", "": "mail.lab.test", "other.example": "mail.lab.test",
+		"addr.example": "mail.lab.test", "xmail.addr.example": "mail.lab.test", "default": "mail.lab.test", "sni": "mail.lab.test",
+	} {
+		if got := served(name); got != want {
+			t.Errorf("%q: %s, want %s", name, got, want)
+		}
+	}
+	noPanic(t, x)
+}
+
 func selfSigned(t *testing.T, name string) (cert, key string) {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -59,6 +59,21 @@ func TestPasswordsAreNotTakenInClearNorByOtherServersPort(t *testing.T) {
 	noFault(t, x)
 }
 
+func TestLogInsOfOneSessionAreBounded(t *testing.T) {
+	x, _ := boxes(t)
+	k := open(t, x.Services().Submission)
+	k.want(220, "")
+	k.want(250, "EHLO client.test")
+	k.startTLS(t)
+	wrong := "AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00post@box.example\x00wrong"))
+	for range 3 {
+		k.want(535, wrong)
+	}
+	if got := k.want(421, wrong); !strings.Contains(got, "too many log-ins") {
+		t.Error(got)
+	}
+}
+
 func TestWhoHasNotLoggedInSendsNothingAtThePortForPeople(t *testing.T) {
 	x, _ := boxes(t)
 	c := person(t, x, "")

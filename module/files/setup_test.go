@@ -428,3 +428,36 @@ func TestOnlyLookedUpNamesInPaths(t *testing.T) {
 		t.Error("RHEL's path is missing")
 	}
 }
+
+func TestSetupTellsOfTheUserThatIsMissing(t *testing.T) {
+	root, _ := openRoot(t)
+	l := Debian
+	l.MailUser = "no-such-user-here"
+	r, err := Setup(t.Context(), root, l, KeepOthers)
+	if err != nil || len(r.Lacks) != 1 || r.Lacks[0] != l.MailUser || confs(r) != bothAre(ConfNone) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := root.Stat(l.Mail); err != nil {
+		t.Errorf("the rest was not done: %v", err)
+	}
+}
+
+func TestDovecotsConfigurationFollowsTheLayout(t *testing.T) {
+	for l, user := range map[Layout]string{Debian: "Debian-exim", RHEL: "exim"} {
+		text := string(DovecotConf(l))
+		if n := strings.Count(text, "    user = "+user+"\n"); n != 3 {
+			t.Errorf("%s: %d sockets of Exim's, want 3", l.Name, n)
+		}
+		for _, want := range []string{
+			"/etc/dovecot/users/%d\n", "override_fields = uid=vmail gid=vmail\n", "ssl_cert = </etc/dovecot/certs/default.crt\n",
+			"!include_try /etc/dovecot/certs/certs.conf\n", "\n!include_try /etc/dovecot/maildomain.d/*.conf\n",
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s lacks %q", l.Name, want)
+			}
+		}
+		if strings.Contains(text, "[[") || !strings.HasSuffix(text, "maildomain.d/*.conf\n") {
+			t.Errorf("%s: something is left open, or comes after the administrator's word", l.Name)
+		}
+	}
+}
