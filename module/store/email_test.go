@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -175,132 +174,135 @@ func TestEverySpoiltCounterIsFound(t *testing.T) {
 // Whatever is done in whatever order, what is counted is what is there.
 func TestCountersFollowEveryChange(t *testing.T) {
 	db := open(t)
-	owners := []string{"user1", "user2", "user3"}
 	rapid.Check(t, func(t *rapid.T) {
-		ctx := context.Background()
-		boxes := map[string]mail.Mailbox{}
-		domains := map[string]string{} // owner
-		do := func(f func(context.Context, *Tx) error) {
-			if err := db.Update(ctx, f); err != nil {
-				t.Fatal(err)
+		err := db.Update(context.Background(), func(ctx context.Context, tx *Tx) error {
+			c := counted{t: t, ctx: ctx, tx: tx, boxes: map[string]mail.Mailbox{}, domains: map[string]string{}}
+			steps := map[string]func(*rapid.T){
+				"add a domain": c.addDomain, "give a domain away": c.giveDomain, "delete a domain": c.deleteDomain,
+				"add a mailbox": c.addMailbox, "change a mailbox": c.changeMailbox, "delete a mailbox": c.deleteMailbox, "fill": c.fill,
 			}
-		}
-		drop := func(n string) {
-			do(func(ctx context.Context, tx *Tx) error { return tx.DeleteDomain(ctx, mail.StoredName(n)) })
-			delete(domains, n)
-			maps.DeleteFunc(boxes, func(a string, _ mail.Mailbox) bool { return strings.HasSuffix(a, "@"+n) })
-		}
-		defer func() {
-			for n := range maps.Clone(domains) {
-				drop(n)
+			for range rapid.IntRange(1, 15).Draw(t, "steps") {
+				steps[rapid.SampledFrom(slices.Sorted(maps.Keys(steps))).Draw(t, "step")](t)
+				c.check(t)
 			}
-			checkSound(t, db)
-		}()
-		some := func(keys []string) string { return rapid.SampledFrom(keys).Draw(t, "one of") }
-		t.Repeat(map[string]func(*rapid.T){
-			"add a domain": func(t *rapid.T) {
-				n := some([]string{"a.example", "b.example", "a-example.org"})
-				if domains[n] == "" {
-					domains[n] = some(owners)
-					do(add(domains[n], n))
-				}
-			},
-			"add a mailbox": func(t *rapid.T) {
-				if len(domains) == 0 {
-					t.Skip()
-				}
-				b := box(some(slices.Sorted(maps.Keys(domains))), some([]string{"x", "y", "z"}))
-				b.MaxSize, b.Used = rapid.Int64Range(0, 1000).Draw(t, "maxsize"), rapid.Int64Range(0, 1<<40).Draw(t, "used")
-				if _, is := boxes[b.Address().String()]; !is {
-					boxes[b.Address().String()] = b
-					do(insert(b))
-				}
-			},
-			"change a mailbox": func(t *rapid.T) {
-				if len(boxes) == 0 {
-					t.Skip()
-				}
-				a := some(slices.Sorted(maps.Keys(boxes)))
-				b := boxes[a]
-				b.MaxSize, b.Active = rapid.Int64Range(0, 1000).Draw(t, "maxsize"), rapid.Bool().Draw(t, "active")
-				boxes[a] = b
-				do(func(ctx context.Context, tx *Tx) error { return tx.UpdateMailbox(ctx, &b) })
-			},
-			"fill mailboxes": func(t *rapid.T) {
-				used := map[mail.Address]int64{mail.StoredAddress("none@none.example"): 5}
-				for a, b := range boxes {
-					b.Used = rapid.Int64Range(0, 1<<40).Draw(t, "used")
-					boxes[a], used[b.Address()] = b, b.Used
-				}
-				if err := db.SetUsed(ctx, used); err != nil {
-					t.Fatal(err)
-				}
-			},
-			"delete a mailbox": func(t *rapid.T) {
-				if len(boxes) == 0 {
-					t.Skip()
-				}
-				a := some(slices.Sorted(maps.Keys(boxes)))
-				do(func(ctx context.Context, tx *Tx) error { return tx.DeleteMailbox(ctx, mail.StoredAddress(a)) })
-				delete(boxes, a)
-			},
-			"delete a domain": func(t *rapid.T) {
-				if len(domains) == 0 {
-					t.Skip()
-				}
-				drop(some(slices.Sorted(maps.Keys(domains))))
-			},
-			"give a domain away": func(t *rapid.T) {
-				if len(domains) == 0 {
-					t.Skip()
-				}
-				n := some(slices.Sorted(maps.Keys(domains)))
-				domains[n] = some(owners)
-				do(func(ctx context.Context, tx *Tx) error {
-					d, _, err := tx.Domain(ctx, mail.StoredName(n))
-					if err != nil {
-						return err
-					}
-					d.Owner = domains[n]
-					return tx.UpdateDomain(ctx, &d)
-				})
-			},
-			"": func(t *rapid.T) {
-				checkBoxCounts(t, db, owners, domains, boxes)
-			},
+			for n := range c.domains {
+				c.must(tx.DeleteDomain(ctx, mail.StoredName(n)))
+			}
+			return nil
 		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	})
+	checkSound(t, db)
 }
 
-// checkBoxCounts holds what is counted against a plain count of what was done.
-func checkBoxCounts(t *rapid.T, db *DB, owners []string, domains map[string]string, boxes map[string]mail.Mailbox) {
-	err := db.View(context.Background(), func(ctx context.Context, tx *Tx) error {
-		has := map[string]Count{}
-		for n, o := range domains {
-			c := has[o]
-			c.Emaildomains++
-			var mailboxes, quota, used int64
-			for _, b := range boxes {
-				if b.Domain.String() == n {
-					mailboxes, quota, used = mailboxes+1, quota+b.MaxSize, used+b.Used
-				}
-			}
-			c.Emails, c.Quota = c.Emails+mailboxes, c.Quota+quota
-			has[o] = c
-			d, _, err := tx.Domain(ctx, mail.StoredName(n))
-			if err != nil || d.Mailboxes != mailboxes || d.Quota != quota || d.Used != used {
-				t.Fatalf("%s counts %d mailboxes, %d MB, %d bytes, %v; want %d, %d, %d", n, d.Mailboxes, d.Quota, d.Used, err, mailboxes, quota, used)
-			}
-		}
-		for _, o := range owners {
-			if n, err := tx.CountOf(ctx, o); err != nil || n != has[o] {
-				t.Fatalf("%s has %+v, %v; want %+v", o, n, err, has[o])
-			}
-		}
-		return nil
-	})
+// counted is what was done, counted the plain way.
+type counted struct {
+	t       *rapid.T
+	ctx     context.Context
+	tx      *Tx
+	domains map[string]string // owner, by name
+	boxes   map[string]mail.Mailbox
+}
+
+func (c *counted) must(err error) {
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
+	}
+}
+
+// some draws one of the keys of a map; "" where there is none.
+func some[V any](t *rapid.T, of map[string]V) string {
+	if len(of) == 0 {
+		return ""
+	}
+	return rapid.SampledFrom(slices.Sorted(maps.Keys(of))).Draw(t, "one of")
+}
+
+var ownersOfBoxes = []string{"user1", "user2", "user3"}
+
+func (c *counted) addDomain(t *rapid.T) {
+	n := rapid.SampledFrom([]string{"a.example", "b.example", "a-example.org"}).Draw(t, "name")
+	if c.domains[n] == "" {
+		c.domains[n] = rapid.SampledFrom(ownersOfBoxes).Draw(t, "owner")
+		c.must(add(c.domains[n], n)(c.ctx, c.tx))
+	}
+}
+
+func (c *counted) giveDomain(t *rapid.T) {
+	n := some(t, c.domains)
+	if n == "" {
+		return
+	}
+	d, _, err := c.tx.Domain(c.ctx, mail.StoredName(n))
+	c.must(err)
+	d.Owner = rapid.SampledFrom(ownersOfBoxes).Draw(t, "owner")
+	c.domains[n] = d.Owner
+	c.must(c.tx.UpdateDomain(c.ctx, &d))
+}
+
+func (c *counted) deleteDomain(t *rapid.T) {
+	n := some(t, c.domains)
+	c.must(c.tx.DeleteDomain(c.ctx, mail.StoredName(n)))
+	delete(c.domains, n)
+	maps.DeleteFunc(c.boxes, func(_ string, b mail.Mailbox) bool { return b.Domain.String() == n })
+}
+
+func (c *counted) addMailbox(t *rapid.T) {
+	b := box(some(t, c.domains), rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "name"))
+	b.MaxSize, b.Used = rapid.Int64Range(0, 1000).Draw(t, "maxsize"), rapid.Int64Range(0, 1<<40).Draw(t, "used")
+	if _, is := c.boxes[b.Address().String()]; !is && len(c.domains) > 0 {
+		c.boxes[b.Address().String()] = b
+		c.must(insert(b)(c.ctx, c.tx))
+	}
+}
+
+func (c *counted) changeMailbox(t *rapid.T) {
+	b, is := c.boxes[some(t, c.boxes)]
+	if !is {
+		return
+	}
+	b.MaxSize, b.Active = rapid.Int64Range(0, 1000).Draw(t, "maxsize"), rapid.Bool().Draw(t, "active")
+	c.boxes[b.Address().String()] = b
+	c.must(c.tx.UpdateMailbox(c.ctx, &b))
+}
+
+func (c *counted) deleteMailbox(t *rapid.T) {
+	a := some(t, c.boxes)
+	c.must(c.tx.DeleteMailbox(c.ctx, mail.StoredAddress(a)))
+	delete(c.boxes, a)
+}
+
+func (c *counted) fill(t *rapid.T) {
+	c.must(c.tx.SetUsed(c.ctx, mail.StoredAddress("none@none.example"), 5))
+	for a, b := range c.boxes {
+		b.Used = rapid.Int64Range(0, 1<<40).Draw(t, "used")
+		c.boxes[a] = b
+		c.must(c.tx.SetUsed(c.ctx, b.Address(), b.Used))
+	}
+}
+
+func (c *counted) check(t *rapid.T) {
+	has := map[string]Count{}
+	for n, o := range c.domains {
+		of := has[o]
+		var mailboxes, quota, used int64
+		for _, b := range c.boxes {
+			if b.Domain.String() == n {
+				mailboxes, quota, used = mailboxes+1, quota+b.MaxSize, used+b.Used
+			}
+		}
+		has[o] = Count{of.Emaildomains + 1, of.Emails + mailboxes, of.Quota + quota}
+		d, _, err := c.tx.Domain(c.ctx, mail.StoredName(n))
+		if err != nil || d.Mailboxes != mailboxes || d.Quota != quota || d.Used != used {
+			t.Fatalf("%s counts %d mailboxes, %d MB, %d bytes, %v; want %d, %d, %d", n, d.Mailboxes, d.Quota, d.Used, err, mailboxes, quota, used)
+		}
+	}
+	for _, o := range ownersOfBoxes {
+		if n, err := c.tx.CountOf(c.ctx, o); err != nil || n != has[o] {
+			t.Fatalf("%s has %+v, %v; want %+v", o, n, err, has[o])
+		}
 	}
 }
 
