@@ -59,7 +59,7 @@ func TestPasswordsAreNotTakenInClearNorByOtherServersPort(t *testing.T) {
 	noFault(t, x)
 }
 
-func TestLogInsOfOneSessionAreBounded(t *testing.T) {
+func TestLogInsAndLettersOfOneSessionAreBounded(t *testing.T) {
 	x, _ := boxes(t)
 	k := open(t, x.Services().Submission)
 	k.want(220, "")
@@ -69,9 +69,19 @@ func TestLogInsOfOneSessionAreBounded(t *testing.T) {
 	for range 3 {
 		k.want(535, wrong)
 	}
-	if got := k.want(421, wrong); !strings.Contains(got, "too many log-ins") {
+	if got := k.want(554, wrong); !strings.Contains(got, "too many log-ins") {
 		t.Error(got)
 	}
+	if _, err := k.conn.Read(make([]byte, 1)); err == nil {
+		t.Error("the session goes on")
+	}
+
+	// The path to a login's file grows with each letter.
+	k = session(t, x, "post@box.example")
+	for range 100 {
+		k.want(550, "MAIL FROM:<both@box.example>")
+	}
+	k.want(421, "MAIL FROM:<post@box.example>")
 }
 
 func TestWhoHasNotLoggedInSendsNothingAtThePortForPeople(t *testing.T) {
