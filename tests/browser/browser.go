@@ -126,7 +126,7 @@ func (t *Tab) hear(event any) {
 		}
 	case *log.EventEntryAdded:
 		if e.Entry.Source == "security" || strings.Contains(e.Entry.Text, "Content Security Policy") {
-			t.faults = append(t.faults, "policy: "+e.Entry.Text)
+			t.faults = append(t.faults, fmt.Sprintf("policy: %s:%d: %s", e.Entry.URL, e.Entry.LineNumber, e.Entry.Text))
 		}
 	case *page.EventJavascriptDialogOpening:
 		t.faults = append(t.faults, "a box of the browser's own opened: "+e.Message)
@@ -214,7 +214,8 @@ func (t *Tab) LogIn(user, password string) error {
 		return err
 	}
 	if err := t.Do(
-		chromedp.SetValue("#username", user), chromedp.SetValue("#password", password), chromedp.Click("main form button[type=submit]"),
+		chromedp.SetValue(chromedp.CSS("#username"), user), chromedp.SetValue(chromedp.CSS("#password"), password),
+		chromedp.Click(chromedp.CSS("main form button[type=submit]")),
 	); err != nil {
 		return err
 	}

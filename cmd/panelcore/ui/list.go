@@ -338,8 +338,8 @@ func (v *visit) narrow(f *core.Function) {
 		v.refused(f, err)
 		return
 	}
-	if list, _, _ := cutLast(f.Name, "."); a.Redirect != nil {
-		v.tab.leave(list, "") // at its first page
+	if a.Filter != nil {
+		v.tab.rewind(a.Filter.Func)
 	}
 	v.redirect(v.backURL(f.Name))
 }

@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"slices"
+
 	"maildomain/cmd/panelcore/core"
 	"maildomain/cmd/panelcore/tree"
 )
@@ -25,6 +27,7 @@ func (v *visit) menu() []menuGroup {
 	}
 	for _, m := range v.core.Menus() {
 		t := newTexts(m.Texts, v.lang)
+		first := len(groups)
 		for _, root := range m.Nodes {
 			if levelRank[v.by.Level] < levelRank[root.Attr("level")] {
 				continue
@@ -38,7 +41,10 @@ func (v *visit) menu() []menuGroup {
 						})
 					}
 				})
-				if len(g.Entries) > 0 {
+				// What a module adds for higher levels may stand under the same heading.
+				if i := slices.IndexFunc(groups[first:], func(o menuGroup) bool { return o.Label == g.Label }); i >= 0 {
+					groups[first+i].Entries = append(groups[first+i].Entries, g.Entries...)
+				} else if len(g.Entries) > 0 {
 					groups = append(groups, g)
 				}
 			}

@@ -111,8 +111,11 @@ func (v *visit) done(f *core.Function, a *core.Answer) {
 		return
 	}
 	n := v.outcome(f, a)
-	if a.Filter != nil && n.Short() {
-		n = nil // the list itself shows by what it is narrowed
+	if a.Filter != nil {
+		v.tab.rewind(a.Filter.Func)
+		if n.Short() {
+			n = nil // the list itself shows by what it is narrowed
+		}
 	}
 	to := a.Redirect
 	if to == nil || to.Func == "" {

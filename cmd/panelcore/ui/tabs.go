@@ -2,6 +2,7 @@ package ui
 
 import (
 	"crypto/sha256"
+	"net/url"
 	"sync"
 	"time"
 )
@@ -84,6 +85,16 @@ func (t *tab) place(list string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.seen[list]
+}
+
+// rewind goes to the first page of a list, whose rows have become others.
+func (t *tab) rewind(list string) {
+	q, err := url.ParseQuery(t.place(list))
+	if err != nil {
+		return
+	}
+	q.Del("p_num")
+	t.leave(list, q.Encode())
 }
 
 // tell keeps a notice for the next page.

@@ -54,7 +54,7 @@
       window.open(form.getAttribute('action') + '?' + query, '_blank', 'noopener');
       return;
     }
-    form.elements.elid.value = elid;
+    $('input[name=elid]', form).value = elid; // switches in the rows belong to the form too
     if (button.hasAttribute('data-confirm')) confirm(button, rows, form);
     else form.requestSubmit();
   }
