@@ -57,7 +57,9 @@ func (c *conn) serve(ctx context.Context, req *jsonrpc2.Request) {
 		}
 		c.reply(ctx, req, c.module.core.users.query(q), nil)
 	case wire.CoreParams:
-		c.reply(ctx, req, c.module.core.params.all(), nil)
+		c.reply(ctx, req, c.module.core.params.forModules(), nil)
+	case wire.CoreDNS:
+		c.handOver(ctx, req)
 	case wire.CoreProgress:
 		var w wire.Progress
 		if err := params(req, &w); err != nil {

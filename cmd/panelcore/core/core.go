@@ -34,6 +34,7 @@ type Options struct {
 	StopLimit    time.Duration // from SIGTERM to SIGKILL of a module: 10 s
 	QuickExit    time.Duration // a program that ends sooner, without having registered, is held back: 5 s
 	BackOff      time.Duration // first pause of a program held back, doubled up to five times: 1 s
+	ZonePause    time.Duration // between two looks for zones that are to be passed on: 10 s
 }
 
 func (o *Options) fill() {
@@ -46,6 +47,7 @@ func (o *Options) fill() {
 	}{
 		{&o.CallLimit, time.Minute}, {&o.QueueLimit, 5 * time.Second}, {&o.ConnectLimit, 10 * time.Second},
 		{&o.StopLimit, 10 * time.Second}, {&o.QuickExit, 5 * time.Second}, {&o.BackOff, time.Second},
+		{&o.ZonePause, 10 * time.Second},
 	} {
 		if *d.limit == 0 {
 			*d.limit = d.value
@@ -66,6 +68,7 @@ type Core struct {
 	attempts *attempts
 	progress *progress
 	sessions *sessions
+	zones    *zones
 	modules  []*module
 
 	editing     sync.Mutex // users and parameters change one at a time
@@ -75,6 +78,7 @@ type Core struct {
 	running context.Context // ends with Close
 	end     context.CancelFunc
 	dials   sync.WaitGroup
+	passing sync.WaitGroup // zones to the name server
 }
 
 // Open opens the data directory, reads the users and parameters, and prepares the
@@ -114,6 +118,9 @@ func Open(ctx context.Context, opt Options) (_ *Core, err error) {
 	if err := c.registerOwn(); err != nil {
 		return nil, err
 	}
+	if c.zones, err = openZones(ctx, c); err != nil {
+		return nil, err
+	}
 	drops, err := readDropIns(opt.Data)
 	if err != nil {
 		return nil, err
@@ -125,6 +132,7 @@ func Open(ctx context.Context, opt Options) (_ *Core, err error) {
 		}
 		c.modules = append(c.modules, m)
 	}
+	c.passing.Go(c.keepPassing)
 	return c, nil
 }
 
@@ -168,6 +176,7 @@ func (c *Core) Close() error {
 		wg.Go(m.close)
 	}
 	wg.Wait()
+	c.passing.Wait()
 	var err error
 	if c.db != nil {
 		err = c.db.close()

@@ -15,12 +15,16 @@ import (
 //go:embed schema.sql
 var schema string
 
-const schemaVersion = 1
+//go:embed schema2.sql
+var schemaZones string
 
-// A database holds the core's users and parameters.
+// schemas lead from each version of the schema to the next.
+var schemas = []string{schema, schemaZones}
+
+// A database holds the core's users, parameters and zones.
 type database struct{ sql *sql.DB }
 
-// openDatabase opens the database at path and makes its schema when it is new.
+// openDatabase opens the database at path and brings its schema up to date.
 func openDatabase(ctx context.Context, path string) (*database, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // SQLite would make it 0644
 	if err != nil {
@@ -51,12 +55,12 @@ func migrate(ctx context.Context, tx *sql.Tx) error {
 	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return fmt.Errorf("read schema version: %w", err)
 	}
-	switch {
-	case version > schemaVersion:
-		return fmt.Errorf("its schema is version %d, made by a newer panelcore; this one knows %d", version, schemaVersion)
-	case version == 0:
-		if _, err := tx.ExecContext(ctx, schema+fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion)); err != nil {
-			return fmt.Errorf("make schema: %w", err)
+	if version > len(schemas) {
+		return fmt.Errorf("its schema is version %d, made by a newer panelcore; this one knows %d", version, len(schemas))
+	}
+	for ; version < len(schemas); version++ {
+		if _, err := tx.ExecContext(ctx, schemas[version]+fmt.Sprintf("PRAGMA user_version = %d;", version+1)); err != nil {
+			return fmt.Errorf("make schema %d: %w", version+1, err)
 		}
 	}
 	return nil

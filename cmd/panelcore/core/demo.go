@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -14,7 +15,7 @@ import (
 	"maildomain/rpc/wire"
 )
 
-// demoData is the users and parameters of a demonstration.
+// demoData is the users, parameters and zones of a demonstration.
 //
 //go:embed demo.json
 var demoData []byte
@@ -44,11 +45,12 @@ func (c *Core) Prepare(ctx context.Context) (Demo, error) {
 		delete(ps, name)
 	}
 	var us []*user
+	var first struct {
+		Params map[string]param `json:"params"`
+		Users  []wire.User      `json:"users"`
+		Zones  []demoZone       `json:"zones"`
+	}
 	if c.opt.Demo && c.users.len() == 0 {
-		var first struct {
-			Params map[string]param `json:"params"`
-			Users  []wire.User      `json:"users"`
-		}
 		if err := json.Unmarshal(demoData, &first); err != nil {
 			return d, fmt.Errorf("read demonstration users: %w", err)
 		}
@@ -56,7 +58,7 @@ func (c *Core) Prepare(ctx context.Context) (Demo, error) {
 			u.Active, u.UID, u.GID, u.Home, u.Lang = true, nobody, nobody, "/var/www/"+u.Name, "en"
 			us = append(us, &user{User: u, demo: true})
 		}
-		ps = first.Params
+		maps.Copy(ps, first.Params)
 		if c.opt.DemoPassword == "" {
 			d.Password = strings.ToLower(rand.Text())
 		}
@@ -97,7 +99,37 @@ func (c *Core) Prepare(ctx context.Context) (Demo, error) {
 	for _, u := range us {
 		c.users.put(u)
 	}
-	return d, nil
+	return d, c.makeZones(ctx, first.Zones)
+}
+
+// A demoZone is a zone of a demonstration with records of people.
+type demoZone struct {
+	Name    string `json:"name"`
+	Owner   string `json:"owner"`
+	Records []struct{ Name, Type, Value string }
+}
+
+func (c *Core) makeZones(ctx context.Context, zs []demoZone) error {
+	if len(zs) == 0 {
+		return nil
+	}
+	return c.zones.change(ctx, func(ctx context.Context, t *zoneTx) error {
+		for _, z := range zs {
+			if taken, err := t.zone(ctx, z.Name); taken != nil || err != nil {
+				return err
+			}
+			t.touched[z.Name] = true
+			if err := t.putZone(ctx, &zone{name: z.Name, serial: 1, owner: z.Owner}); err != nil {
+				return err
+			}
+			for _, r := range z.Records {
+				if err := t.putRecord(ctx, z.Name, record{name: r.Name, typ: r.Type, ttl: defaultTTL, value: r.Value}); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // withPassword returns those of us whose password is another, with a hash of it.

@@ -61,6 +61,13 @@ func (m *module) registered() bool {
 	return len(m.known.Functions) > 0
 }
 
+// registeredName is what the module calls itself; empty before its registration.
+func (m *module) registeredName() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.known.Module
+}
+
 // call runs one call on the module. When the connection breaks before the answer,
 // the call is repeated with the same request id after dialling again: the module
 // answers a change that it has made with its first answer.

@@ -27,6 +27,13 @@ var ownFunctions = map[string]struct {
 	"user":        {"list", levelReseller, (*Core).listUsers},
 	"user.edit":   {"form", levelAdmin, (*Core).editUser},
 	"user.delete": {"group", levelAdmin, (*Core).deleteUsers},
+	"zone":        {"list", levelAdmin, (*Core).listZones},
+	"zone.edit":   {"form", levelAdmin, (*Core).editZone},
+	"zone.delete": {"group", levelAdmin, (*Core).deleteZones},
+
+	"zone.record":        {"list", levelAdmin, (*Core).listRecords},
+	"zone.record.edit":   {"form", levelAdmin, (*Core).editRecord},
+	"zone.record.delete": {"group", levelAdmin, (*Core).deleteRecords},
 }
 
 // openSession opens a session for a caller who has proved who they are.
@@ -54,6 +61,9 @@ func (c *Core) listParams(_ context.Context, _ Caller, r Request) (*Answer, erro
 	ps := c.params.all()
 	var rows []map[string]string
 	for _, name := range slices.Sorted(maps.Keys(ps)) {
+		if name == paramUpdateSecret {
+			continue
+		}
 		rows = append(rows, map[string]string{"name": name, "value": ps[name].String()})
 	}
 	return page(rows, r.Params), nil

@@ -11,9 +11,14 @@ import (
 	"sync"
 )
 
-// paramServerIPs is the one parameter that the core itself looks at: the
-// addresses that users can be given.
-const paramServerIPs = "server_ips"
+// Parameters that the core itself looks at too.
+const (
+	paramServerIPs   = "server_ips"  // the addresses that users can be given
+	paramNameservers = "nameservers" // of zones
+)
+
+// ownParams are the core's own: modules are not sent them.
+var ownParams = []string{paramUpdateServer, paramUpdateKey, paramUpdateSecret, paramUpdateAlgorithm}
 
 // defaultParams are the server's parameters and their first values. What they
 // mean only the modules know; whether one is a word or a list is said here.
@@ -66,12 +71,16 @@ func words(s string) []string {
 
 // checkParam says whether the core can live with the value.
 func checkParam(name, value string, p param) error {
-	if name != paramServerIPs {
-		return nil
-	}
-	for _, ip := range p.list {
-		if _, err := netip.ParseAddr(ip); err != nil {
-			return badValue(name, value, "request")
+	for _, w := range p.list {
+		switch name {
+		case paramServerIPs:
+			if _, err := netip.ParseAddr(w); err != nil {
+				return badValue(name, value, "request")
+			}
+		case paramNameservers:
+			if _, ok := parseName(w, false); !ok {
+				return badValue(name, w, "zone_host")
+			}
 		}
 	}
 	return nil
@@ -98,6 +107,15 @@ func (t *paramTable) all() map[string]param {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return maps.Clone(t.values)
+}
+
+// forModules returns what core.params answers.
+func (t *paramTable) forModules() map[string]param {
+	ps := t.all()
+	for _, name := range ownParams {
+		delete(ps, name)
+	}
+	return ps
 }
 
 // put changes some parameters.

@@ -1,0 +1,244 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Pauses before a zone, or a server that did not answer, is tried again.
+const (
+	zonePause   = 30 * time.Second
+	zoneMost    = time.Hour
+	serverPause = 15 * time.Second
+	serverMost  = 10 * time.Minute
+
+	passLimit = 5 * time.Second // of passing a zone on while a call waits
+	dueAtOnce = 100
+)
+
+// pauseAfter is the first one, doubled each time.
+func pauseAfter(first, most time.Duration, failures int) time.Duration {
+	return min(first<<min(failures-1, 16), most)
+}
+
+// A hold is on a server that did not answer: until then nothing is sent to it.
+type hold struct {
+	mu       sync.Mutex
+	failures int
+	until    time.Time
+}
+
+func (h *hold) on(now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return now.Before(h.until)
+}
+
+// failed puts the server on hold, if it is not; exchanges that fail together count once.
+func (h *hold) failed(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !now.Before(h.until) {
+		h.failures++
+		h.until = now.Add(pauseAfter(serverPause, serverMost, h.failures))
+	}
+}
+
+func (h *hold) release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failures, h.until = 0, time.Time{}
+}
+
+// mark notes that the server may not have everything of the zone.
+func (z *zones) mark(ctx context.Context, t *zoneTx, zone string) error {
+	if s, err := newUpdateServer(z.params.all()); s == nil || err != nil {
+		return nil // there is none; all zones are marked when one is set
+	}
+	return t.exec(ctx, "mark zone "+zone, `INSERT INTO unpassed (zone, tries, next, reason) VALUES (?, 0, 0, '') ON CONFLICT DO NOTHING`, zone)
+}
+
+// markAll notes that another server, or another key, is to be tried with every zone.
+func (z *zones) markAll(ctx context.Context) error {
+	z.hold.release()
+	s, err := newUpdateServer(z.params.all())
+	if err != nil {
+		return err
+	}
+	return z.view(ctx, func(ctx context.Context, t *zoneTx) error {
+		if err := t.exec(ctx, "mark zones", `DELETE FROM unpassed`); err != nil || s == nil {
+			return err
+		}
+		return t.exec(ctx, "mark zones", `INSERT INTO unpassed (zone, tries, next, reason)
+			SELECT name, 0, 0, '' FROM zone UNION SELECT zone, 0, 0, '' FROM passed WHERE server = ?`, s.addr)
+	})
+}
+
+// passOn passes a zone on and returns why it is still to be passed on; "" when it is not.
+func (z *zones) passOn(zone string) string {
+	for range 2 { // the exchange that one joins may have begun before one's change
+		if z.hold.on(z.now()) {
+			return errUnreached.Error()
+		}
+		_, err, _ := z.passing.Do(zone, func() (any, error) {
+			ctx, cancel := context.WithTimeout(z.running, passLimit)
+			defer cancel()
+			return nil, z.attempt(ctx, zone)
+		})
+		if err != nil && z.running.Err() == nil {
+			z.log.Warn().Err(err).Str("zone", zone).Msg("zone not passed on; it is tried again")
+		}
+		if why, waits := z.waits(zone); !waits {
+			return ""
+		} else if why != "" {
+			return why
+		}
+	}
+	return "it waits for the changes before it"
+}
+
+// waits says whether a zone is still to be passed on, and why it could not be.
+func (z *zones) waits(zone string) (why string, waits bool) {
+	err := z.view(context.Background(), func(ctx context.Context, t *zoneTx) error {
+		rows, err := t.QueryContext(ctx, `SELECT reason FROM unpassed WHERE zone = ?`, zone)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			waits = true
+			if err := rows.Scan(&why); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		z.log.Error().Err(err).Str("zone", zone).Msg("queue of zones not read")
+		return "internal error", true
+	}
+	return why, waits
+}
+
+// attempt passes on what the server lacks of a zone, and notes a failure in the queue.
+func (z *zones) attempt(ctx context.Context, zone string) error {
+	s, err := newUpdateServer(z.params.all())
+	if err != nil || s == nil {
+		return err
+	}
+	if err = z.exchange(ctx, s, zone); err == nil {
+		z.hold.release()
+		return nil
+	}
+	if errors.Is(err, errUnreached) {
+		z.hold.failed(z.now())
+	}
+	return errors.Join(err, z.failed(context.WithoutCancel(ctx), zone, err))
+}
+
+// failed notes why a zone was not passed on. One that the server refuses is tried
+// again later each time; one whose server does not answer, as soon as that does.
+func (z *zones) failed(ctx context.Context, zone string, why error) error {
+	return z.view(ctx, func(ctx context.Context, t *zoneTx) error {
+		if errors.Is(why, errUnreached) {
+			return t.exec(ctx, "note failure", `UPDATE unpassed SET next = 0, reason = ? WHERE zone = ?`, why.Error(), zone)
+		}
+		var tries int
+		if err := t.QueryRowContext(ctx, `SELECT coalesce(max(tries), 0) + 1 FROM unpassed WHERE zone = ?`, zone).Scan(&tries); err != nil {
+			return fmt.Errorf("read queue: %w", err)
+		}
+		next := z.now().Add(pauseAfter(zonePause, zoneMost, tries)).Unix()
+		return t.exec(ctx, "note failure", `UPDATE unpassed SET tries = ?, next = ?, reason = ? WHERE zone = ?`, tries, next, why.Error(), zone)
+	})
+}
+
+// exchange sends what differs, part by part, until nothing does. What the server
+// took is noted before the next part; sending it once more would change nothing.
+func (z *zones) exchange(ctx context.Context, s *updateServer, zone string) error {
+	var sent difference
+	for {
+		var part difference
+		if err := z.view(ctx, func(ctx context.Context, t *zoneTx) error {
+			if err := t.notePassed(ctx, s.addr, zone, sent); err != nil {
+				return err
+			}
+			all, err := t.difference(ctx, s.addr, zone)
+			if err != nil {
+				return err
+			}
+			if part = all.first(); !part.empty() {
+				return nil
+			}
+			return t.exec(ctx, "take zone off the queue", `DELETE FROM unpassed WHERE zone = ?`, zone)
+		}); err != nil || part.empty() {
+			return err
+		}
+		if err := s.send(ctx, zone, part); err != nil {
+			return err
+		}
+		sent = part
+	}
+}
+
+// difference returns what the server lacks of a zone, and what of ours it has too much.
+func (t *zoneTx) difference(ctx context.Context, server, zone string) (difference, error) {
+	var d difference
+	rs, err := t.records(ctx, zone, "")
+	if err != nil {
+		return d, err
+	}
+	rows, err := t.QueryContext(ctx, `SELECT name, type, ttl, value FROM passed WHERE server = ? AND zone = ?`, server, zone)
+	if err != nil {
+		return d, fmt.Errorf("read what was passed on: %w", err)
+	}
+	defer rows.Close()
+	type key struct{ name, typ, value string }
+	ttl := map[key]uint32{}
+	for rows.Next() {
+		var k key
+		var n uint32
+		if err := rows.Scan(&k.name, &k.typ, &n, &k.value); err != nil {
+			return d, fmt.Errorf("read what was passed on: %w", err)
+		}
+		ttl[k] = n
+	}
+	if err := rows.Err(); err != nil {
+		return d, fmt.Errorf("read what was passed on: %w", err)
+	}
+	for _, r := range served(rs) {
+		k := key{r.name, r.typ, r.value}
+		if have, ok := ttl[k]; !ok || have != r.ttl {
+			d.add = append(d.add, r) // with another TTL it takes the old one's place
+		}
+		delete(ttl, k)
+	}
+	for k, n := range ttl {
+		d.remove = append(d.remove, record{name: k.name, typ: k.typ, ttl: n, value: k.value})
+	}
+	slices.SortFunc(d.remove, func(a, b record) int {
+		return strings.Compare(a.name+" "+a.typ+" "+a.value, b.name+" "+b.typ+" "+b.value)
+	})
+	return d, nil
+}
+
+// notePassed notes that the server took d.
+func (t *zoneTx) notePassed(ctx context.Context, server, zone string, d difference) error {
+	for _, r := range d.remove {
+		if err := t.exec(ctx, "note what was passed on", `DELETE FROM passed WHERE server = ? AND zone = ? AND name = ? AND type = ? AND value = ?`,
+			server, zone, r.name, r.typ, r.value); err != nil {
+			return err
+		}
+	}
+	for _, r := range d.add {
+		if err := t.exec(ctx, "note what was passed on", `INSERT OR REPLACE INTO passed (server, zone, name, type, ttl, value) VALUES (?, ?, ?, ?, ?, ?)`,
+			server, zone, r.name, r.typ, r.ttl, r.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}

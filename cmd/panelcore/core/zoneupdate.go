@@ -1,0 +1,185 @@
+package core
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// Parameters of the server that zones are passed on to. They are the core's own:
+// modules are not sent them, and the secret is never shown.
+const (
+	paramUpdateServer    = "dns_update_server" // HOST:PORT or HOST; empty: zones are files only
+	paramUpdateKey       = "dns_update_key"    // name of the key; empty: changes are not signed
+	paramUpdateSecret    = "dns_update_secret" // base64
+	paramUpdateAlgorithm = "dns_update_algorithm"
+)
+
+// updateAlgorithms are those that a key may have, the default first.
+var updateAlgorithms = []string{"hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-sha224"}
+
+const (
+	fewestSecretBytes = 16
+	updateLimit       = 3 * time.Second // for one change and its answer
+)
+
+// An updateServer takes dynamic updates (RFC 2136), signed with a key (RFC 8945).
+type updateServer struct {
+	addr      string // HOST:PORT
+	key       string // absolute; empty: none
+	secret    string
+	algorithm string
+}
+
+// newUpdateServer reads the parameters; nil: no server is set. The error is an *Error
+// about the parameter that is wrong, and never holds a part of the secret.
+func newUpdateServer(ps map[string]param) (*updateServer, error) {
+	text := func(name string) string { return strings.TrimSpace(ps[name].text) }
+	s := &updateServer{addr: text(paramUpdateServer), algorithm: strings.ToLower(text(paramUpdateAlgorithm))}
+	if s.addr == "" {
+		return nil, nil
+	}
+	host, port, err := net.SplitHostPort(s.addr)
+	if err != nil {
+		host, port = strings.Trim(s.addr, "[]"), "53"
+	}
+	if _, ok := parseName(host, false); !ok && net.ParseIP(host) == nil {
+		return nil, badValue(paramUpdateServer, s.addr, "update_server")
+	}
+	if n, err := net.LookupPort("tcp", port); err != nil || n == 0 || strings.Trim(port, "0123456789") != "" {
+		return nil, badValue(paramUpdateServer, s.addr, "update_server")
+	}
+	s.addr = net.JoinHostPort(host, port)
+	if s.algorithm == "" {
+		s.algorithm = updateAlgorithms[0]
+	}
+	if !slices.Contains(updateAlgorithms, s.algorithm) {
+		return nil, badValue(paramUpdateAlgorithm, s.algorithm, "update_algorithm", strings.Join(updateAlgorithms, ", "))
+	}
+	if text(paramUpdateKey) == "" {
+		return s, nil
+	}
+	key, ok := parseName(text(paramUpdateKey), true)
+	if !ok {
+		return nil, badValue(paramUpdateKey, text(paramUpdateKey), "update_key")
+	}
+	s.key, s.secret = dns.Fqdn(key), text(paramUpdateSecret)
+	if b, err := base64.StdEncoding.DecodeString(s.secret); err != nil || len(b) < fewestSecretBytes {
+		return nil, badValue(paramUpdateSecret, "", "update_secret", fewestSecretBytes)
+	}
+	return s, nil
+}
+
+// A difference is what a server has to add and to remove to have what it should.
+type difference struct{ add, remove []record }
+
+func (d difference) empty() bool { return len(d.add)+len(d.remove) == 0 }
+
+// Bounds of one update: records, and bytes of their values. A message has 64 KiB.
+const (
+	maxUpdateRecords = 200
+	maxUpdateText    = 16 << 10
+)
+
+// first returns as much of d as one update takes. Names are not divided, lest one be
+// seen half changed.
+func (d difference) first() difference {
+	names := map[string]int{} // bytes
+	counts := map[string]int{}
+	for _, r := range slices.Concat(d.add, d.remove) {
+		names[r.name] += len(r.value) + len(r.name) + 32
+		counts[r.name]++
+	}
+	taken := map[string]bool{}
+	records, bytes := 0, 0
+	for _, r := range slices.Concat(d.remove, d.add) {
+		if taken[r.name] {
+			continue
+		}
+		records, bytes = records+counts[r.name], bytes+names[r.name]
+		if len(taken) > 0 && (records > maxUpdateRecords || bytes > maxUpdateText) {
+			break
+		}
+		taken[r.name] = true
+	}
+	others := func(r record) bool { return !taken[r.name] }
+	return difference{slices.DeleteFunc(slices.Clone(d.add), others), slices.DeleteFunc(slices.Clone(d.remove), others)}
+}
+
+// errUnreached says that the server did not answer: other zones need not be tried.
+var errUnreached = errors.New("the name server does not answer")
+
+// send has the server make the difference in its zone, or change nothing.
+func (s *updateServer) send(ctx context.Context, zone string, d difference) error {
+	m, err := updateMessage(zone, d)
+	if err != nil {
+		return err
+	}
+	client := dns.Client{Net: "tcp", Timeout: updateLimit}
+	if s.key != "" {
+		client.TsigSecret = map[string]string{s.key: s.secret}
+		// The time of the day, not the core's: it is compared with the server's.
+		m.SetTsig(s.key, s.algorithm+".", 300, time.Now().Unix())
+	}
+	answer, _, err := client.ExchangeContext(ctx, m, s.addr)
+	if answer != nil && answer.IsTsig() != nil && answer.IsTsig().Error != dns.RcodeSuccess {
+		return fmt.Errorf("pass on to %s: the server does not take the key: %s", s.addr, dns.RcodeToString[int(answer.IsTsig().Error)])
+	}
+	switch {
+	case errors.Is(err, dns.ErrTime):
+		return fmt.Errorf("pass on to %s: its clock and this server's differ", s.addr)
+	case err != nil && answer != nil:
+		return fmt.Errorf("pass on to %s: %w", s.addr, err)
+	case err != nil:
+		return fmt.Errorf("pass on to %s: %w: %w", s.addr, errUnreached, err)
+	case answer.Rcode == dns.RcodeSuccess && s.key != "" && answer.IsTsig() == nil:
+		return fmt.Errorf("pass on to %s: the answer is not signed", s.addr)
+	}
+	switch answer.Rcode {
+	case dns.RcodeSuccess:
+		return nil
+	case dns.RcodeYXRrset:
+		return fmt.Errorf("pass on to %s: one of the names is an alias there", s.addr)
+	}
+	return fmt.Errorf("pass on to %s: the server does not take changes of %s (%s)", s.addr, zone, dns.RcodeToString[answer.Rcode])
+}
+
+// updateMessage returns the update that makes d. Where records are added there must
+// be no alias of somebody else's, which would swallow them without a word (RFC 2136
+// section 3.4.2.2).
+func updateMessage(zone string, d difference) (*dns.Msg, error) {
+	m := new(dns.Msg)
+	m.SetUpdate(dns.Fqdn(zone))
+	alias := map[string]bool{} // names that are aliases of ours, or are done
+	for _, r := range slices.Concat(d.add, d.remove) {
+		alias[r.name] = alias[r.name] || r.typ == "CNAME"
+	}
+	for _, r := range d.add {
+		if !alias[r.name] {
+			alias[r.name] = true
+			m.RRsetNotUsed([]dns.RR{&dns.ANY{Hdr: dns.RR_Header{Name: dns.Fqdn(r.name), Rrtype: dns.TypeCNAME, Class: dns.ClassINET}}})
+		}
+	}
+	for _, part := range []struct {
+		records []record
+		into    func([]dns.RR)
+	}{{d.remove, m.Remove}, {d.add, m.Insert}} {
+		var rrs []dns.RR
+		for _, r := range part.records {
+			rr, err := r.rr()
+			if err != nil {
+				return nil, err
+			}
+			rrs = append(rrs, rr)
+		}
+		part.into(rrs)
+	}
+	return m, nil
+}
