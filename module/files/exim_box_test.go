@@ -294,6 +294,21 @@ func TestNamesThatCannotBeReadDefer(t *testing.T) {
 	if r := ask(t, x, "post@box.example"); r.Code/100 != 4 {
 		t.Errorf("unreadable: %s", replyLine(r))
 	}
+	if err := os.Remove(filepath.Join(root, name)); err != nil {
+		t.Fatal(err)
+	}
+	if r := ask(t, x, "post@box.example"); r.Code != 250 {
+		t.Errorf("no names: %s", replyLine(r)) // the default action's
+	}
+	lab.PutDomain(t, root, "box.example", append(action("redirect", "caught@other.example"), "mailboxes: on")...)
+	for _, to := range []string{"post@box.example", "nobody@box.example"} {
+		if r := ask(t, x, to); replyLine(r) != "451 4.3.5 mailboxes of the domain cannot be read, try again later" {
+			t.Errorf("%s, but the file is gone: %s", to, replyLine(r))
+		}
+	}
+	if r, err := person(t, x, "post@box.example").Rcpt(limited(t), "post@box.example", "friend@foreign.test"); err != nil || r.Code != 451 {
+		t.Errorf("a login sends meanwhile: %v, %v", r, err)
+	}
 	if err := os.Rename(filepath.Join(root, files.Debian.Mailboxes()), filepath.Join(root, "gone")); err != nil {
 		t.Fatal(err)
 	}

@@ -239,6 +239,10 @@ func TestLettersAnHourAreLimited(t *testing.T) {
 	if r, err := person(t, x, "second@other.example").Rcpt(limited(t), "second@other.example", "friend@foreign.test"); err != nil || !r.OK() {
 		t.Errorf("another login of the domain: %v, %v", r, err)
 	}
+	lab.PutDomain(t, root, "other.example", append(action("error"), "mailrate: 0")...)
+	if r, err := person(t, x, "second@other.example").Rcpt(limited(t), "second@other.example", "friend@foreign.test"); err != nil || r.Code != 450 {
+		t.Errorf("none at all: %v, %v", r, err)
+	}
 	noFault(t, x)
 }
 
