@@ -15,7 +15,7 @@ export LISTEN DATA DEMO_PASSWORD SMTP_LISTEN SUBMISSION_LISTEN SUBMISSIONS_LISTE
 
 GOFLAGS_BUILD = -trimpath -ldflags='-s -w'
 
-.PHONY: run mail test lint bench build clean
+.PHONY: run mail test lint bench screenshots build clean
 
 # The reference core and the module on an embedded database, everything below DATA.
 run: build
@@ -39,6 +39,10 @@ lint:
 # The figures of the README, each against a floor measured in the same run.
 bench: build
 	@go run ./tests/bench
+
+# The pictures of the pages that the README shows.
+screenshots: build
+	@go run ./tests/browser/shots bin cmd/panelcore/ui/screenshots
 
 build:
 	@mkdir -p bin
