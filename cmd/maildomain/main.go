@@ -34,7 +34,7 @@ type commands struct {
 	Serve     serve        `cmd:"" default:"withargs" help:"Answer the panel core on the socket that was handed over (default)."`
 	Reconcile reconcile    `cmd:"" help:"Compare every file with the database and put right what differs."`
 	Check     check        `cmd:"" help:"Look at the database and every file, change nothing, and report."`
-	Setup     setup        `cmd:"" help:"Make the directories and write Exim's configuration, where none stands or only our own."`
+	Setup     setup        `cmd:"" help:"Make the directories and write the configurations of Exim and Dovecot, where none stands or only our own."`
 	Version   printVersion `cmd:"" help:"Print the version."`
 }
 
@@ -43,7 +43,7 @@ func main() {
 	defer stop()
 	var c commands
 	k := kong.Parse(&c, kong.Name("maildomain"), kong.UsageOnError(),
-		kong.Description("Mail domains for a hosting panel, obeyed by Exim."),
+		kong.Description("Mail domains for a hosting panel, obeyed by Exim and Dovecot."),
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	if err := k.Run(); err != nil {
 		fmt.Fprintf(os.Stderr, "maildomain: %v\n", err)
