@@ -53,6 +53,7 @@ func init() { // the functions look into the table too
 		"thing.garbage":  {"action", "user", garbage},
 		"thing.long":     {"action", "user", long},
 		"thing.callback": {"form", "user", callBack},
+		"thing.dns":      {"form", "user", handOver},
 	}
 	maps.Copy(functions, shelfFunctions())
 }
