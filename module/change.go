@@ -19,6 +19,8 @@ import (
 // A deed is what a change comes to, as it was decided in its transaction: the rows
 // are written, the rest is still to be done.
 type deed struct {
+	domain        mail.Name         // that it is about, where it has records
+	dns           []mail.Name       // domains whose records are to be handed over after it
 	before, after map[string]string // settings of the object; nil: it is not there
 	plan          []files.Change    // of files
 	made          []mail.Address    // mailboxes whose directories are to be made before the commit
@@ -58,8 +60,8 @@ func (m *Module) change(ctx context.Context, by Actor, function, object string, 
 		if err := record(ctx, tx, by, function, object, d); err != nil {
 			return err
 		}
+		would = d // told once it is over: it may be worked out again
 		if by.Preview != nil {
-			would = d // told once it is over: it may be worked out again
 			return errPreview
 		}
 		var staged *files.Staged
@@ -96,54 +98,96 @@ func (m *Module) change(ctx context.Context, by Actor, function, object string, 
 	if err != nil {
 		return err
 	}
+	m.handOverSoon(ctx, would)
 	return published
+}
+
+// handOverSoon hands over what a change wants in DNS, unless the name server has just
+// been silent: then the background does it.
+func (m *Module) handOverSoon(ctx context.Context, d *deed) {
+	if d == nil || len(d.dns) == 0 || m.db.Now().UnixMilli() < m.silentUntil.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverLimit)
+	defer cancel()
+	for _, n := range d.dns {
+		if err := m.HandOver(ctx, n); err != nil {
+			m.log.Error().Err(err).Str("domain", n.String()).Msg("records were not handed over; it will be tried again")
+		}
+	}
 }
 
 // changeDomain is change for a mail domain. Decide gets the domain as it stands, nil
 // where there is none, and returns it as it is to be, nil for gone.
 func (m *Module) changeDomain(ctx context.Context, by Actor, function string, n mail.Name,
 	decide func(ctx context.Context, tx *store.Tx, before *mail.Domain) (after *mail.Domain, err error)) error {
-	return m.change(ctx, by, function, n.String(), func(ctx context.Context, tx *store.Tx) (*deed, error) {
-		before, err := domain(ctx, tx, n)
-		if err != nil {
-			return nil, err
-		}
-		after, err := decide(ctx, tx, before)
-		if err != nil {
-			return nil, err
-		}
-		d := &deed{before: valuesOf(before), after: valuesOf(after)}
-		if before != nil && after != nil && maps.Equal(d.before, d.after) {
-			return nil, nil
-		}
-		was, is := files.Side{Domain: before}, files.Side{Domain: after}
-		if before == nil && after != nil {
-			if err := m.vacate(ctx, tx, n); err != nil {
+	facts, err := m.publication(ctx)
+	if err != nil {
+		return err
+	}
+	return m.withKeys(func(spare map[mail.DKIMAlgorithm]mail.DKIMKey) error {
+		return m.change(ctx, by, function, n.String(), func(ctx context.Context, tx *store.Tx) (*deed, error) {
+			before, err := domain(ctx, tx, n)
+			if err != nil {
 				return nil, err
 			}
-		}
-		if before != nil && before.Mailboxes > 0 && (after == nil || after.Active != before.Active) {
-			if was.Boxes, err = tx.MailboxesOf(ctx, n); err != nil {
+			after, err := decide(ctx, tx, before)
+			if err != nil {
 				return nil, err
 			}
-			if after != nil {
-				is.Boxes = was.Boxes
+			if before == nil && after == nil || before != nil && after != nil && maps.Equal(before.Values(), after.Values()) {
+				return nil, nil
 			}
-			if after == nil || !after.Active {
-				d.gone = append(d.gone, "*@"+n.String())
-			}
-		}
-		if before != nil && after == nil {
-			if err := m.bury(ctx, tx, by, d, store.Deleted{Object: n.String(), Name: n, Owner: before.Owner, Domain: d.before, Mailboxes: was.Boxes}); err != nil {
-				return nil, err
-			}
-		}
-		if err := write(ctx, tx, before, after); err != nil {
-			return nil, err
-		}
-		d.plan, err = m.tree.Layout().Plan(was, is, func() ([]mail.SourceIP, error) { return tx.SourceIPs(ctx) })
-		return d, err
+			return m.remake(ctx, tx, by, n, before, after, spare, facts)
+		})
 	})
+}
+
+// remake writes the rows of a domain that changes, and says what follows.
+func (m *Module) remake(ctx context.Context, tx *store.Tx, by Actor, n mail.Name, before, after *mail.Domain,
+	spare map[mail.DKIMAlgorithm]mail.DKIMKey, facts publication) (*deed, error) {
+	d := &deed{domain: n, before: valuesOf(before), after: valuesOf(after)}
+	was, is := files.Side{Domain: before}, files.Side{Domain: after}
+	var err error
+	if before == nil {
+		if err := m.vacate(ctx, tx, n); err != nil {
+			return nil, err
+		}
+	}
+	if before != nil && before.Mailboxes > 0 && (after == nil || after.Active != before.Active) {
+		if was.Boxes, err = tx.MailboxesOf(ctx, n); err != nil {
+			return nil, err
+		}
+		if after != nil {
+			is.Boxes = was.Boxes
+		}
+		if after == nil || !after.Active {
+			d.gone = append(d.gone, "*@"+n.String())
+		}
+	}
+	if was.Keys, is.Keys, err = sign(ctx, tx, before, after, spare); err != nil {
+		return nil, err
+	}
+	if after == nil {
+		if err := m.bury(ctx, tx, by, d, store.Deleted{Object: n.String(), Name: n, Owner: before.Owner, Domain: d.before, Mailboxes: was.Boxes, Keys: was.Keys}); err != nil {
+			return nil, err
+		}
+	}
+	if err := write(ctx, tx, before, after); err != nil {
+		return nil, err
+	}
+	if after != nil && !sameKeys(was.Keys, is.Keys) {
+		if err := tx.PutKeys(ctx, n, was.Keys, is.Keys); err != nil {
+			return nil, err
+		}
+	}
+	if facts.handsOver(before, was.Keys) || facts.handsOver(after, is.Keys) {
+		if err := m.want(ctx, tx, d, facts, after, is.Keys); err != nil {
+			return nil, err
+		}
+	}
+	d.plan, err = m.tree.Layout().Plan(was, is, func() ([]mail.SourceIP, error) { return tx.SourceIPs(ctx) })
+	return d, err
 }
 
 // errPreview undoes a change that was only to be looked at.

@@ -88,6 +88,10 @@ func (m *Module) restoreDomain(ctx context.Context, by Actor, scope mail.Scope, 
 	if facts.Params, _, err = m.params(ctx); err != nil {
 		return err
 	}
+	dnsFacts, err := m.publication(ctx)
+	if err != nil {
+		return err
+	}
 	e := mail.EditOf(was.Domain)
 	back := mail.NewDomain(was.Name, owner.Name)
 	back.MailRate = owner.MailRate()
@@ -137,13 +141,21 @@ func (m *Module) restoreDomain(ctx context.Context, by Actor, scope mail.Scope, 
 				return nil, err
 			}
 		}
-		did := &deed{after: back.Values()}
+		if err := tx.PutKeys(ctx, d.Name, nil, d.Keys); err != nil {
+			return nil, err
+		}
+		did := &deed{domain: d.Name, after: back.Values()}
 		if err := m.unbury(ctx, tx, did, d); err != nil {
 			return nil, err
 		}
+		if dnsFacts.handsOver(&back, d.Keys) {
+			if err := m.want(ctx, tx, did, dnsFacts, &back, d.Keys); err != nil {
+				return nil, err
+			}
+		}
 		counted := back
 		counted.Mailboxes = counts.Mailboxes
-		did.plan, err = m.tree.Layout().Plan(files.Side{}, files.Side{Domain: &counted, Boxes: d.Mailboxes}, func() ([]mail.SourceIP, error) { return tx.SourceIPs(ctx) })
+		did.plan, err = m.tree.Layout().Plan(files.Side{}, files.Side{Domain: &counted, Boxes: d.Mailboxes, Keys: d.Keys}, func() ([]mail.SourceIP, error) { return tx.SourceIPs(ctx) })
 		return did, err
 	})
 }
@@ -175,7 +187,12 @@ func (m *Module) restoreMailbox(ctx context.Context, by Actor, scope mail.Scope,
 		if err := m.unbury(ctx, tx, did, d); err != nil {
 			return nil, err
 		}
-		did.plan, err = m.tree.Layout().Plan(files.Side{Domain: row, Boxes: boxes}, files.Side{Domain: counted(*row, nil, &back), Boxes: with(boxes, back.Name, &back)}, nil)
+		keys, err := tx.KeysOf(ctx, d.Name)
+		if err != nil {
+			return nil, err
+		}
+		did.plan, err = m.tree.Layout().Plan(files.Side{Domain: row, Boxes: boxes, Keys: keys},
+			files.Side{Domain: counted(*row, nil, &back), Boxes: with(boxes, back.Name, &back), Keys: keys}, nil)
 		return did, err
 	})
 }

@@ -196,7 +196,12 @@ func (m *Module) changeMailbox(ctx context.Context, by Actor, function string, a
 		if err != nil {
 			return nil, err
 		}
-		did.plan, err = m.tree.Layout().Plan(files.Side{Domain: d, Boxes: boxes}, files.Side{Domain: counted(*d, before, after), Boxes: with(boxes, a.Local, after)}, nil)
+		keys, err := tx.KeysOf(ctx, d.Name)
+		if err != nil {
+			return nil, err
+		}
+		did.plan, err = m.tree.Layout().Plan(files.Side{Domain: d, Boxes: boxes, Keys: keys},
+			files.Side{Domain: counted(*d, before, after), Boxes: with(boxes, a.Local, after), Keys: keys}, nil)
 		return did, err
 	})
 }

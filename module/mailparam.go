@@ -41,14 +41,21 @@ func (m *Module) EditSettings(ctx context.Context, by Actor, e mail.SettingsEdit
 		if err != nil {
 			return nil, err
 		}
-		d := &deed{before: s.Values()}
+		d, secret := &deed{before: s.Values()}, s.DNSSecret
 		if err := e.Apply(&s); err != nil {
 			return nil, err
 		}
-		if d.after = s.Values(); maps.Equal(d.before, d.after) {
+		d.after = s.Values()
+		if s.DNSSecret != secret {
+			d.before["dns_secret"], d.after["dns_secret"] = "", "changed"
+			if err := tx.Set(ctx, "dns_secret", s.DNSSecret); err != nil {
+				return nil, err
+			}
+		}
+		if maps.Equal(d.before, d.after) {
 			return nil, nil
 		}
-		for name, value := range d.after {
+		for name, value := range s.Values() {
 			if value == d.before[name] {
 				continue
 			}
@@ -69,6 +76,9 @@ func (m *Module) params(ctx context.Context) (mail.Params, mail.Settings, error)
 	s, err := m.Settings(ctx)
 	if s.MailHost != "" {
 		p.MailHost = s.MailHost
+	}
+	if s.DMARC != "" {
+		p.DMARCTemplate = s.DMARC
 	}
 	return p, s, err
 }

@@ -36,6 +36,8 @@ type Module struct {
 	hashes      atomic.Int64
 	hashing     chan struct{} // one password at a time: a hash takes 19 MB
 	over        logins        // whose sessions are to be ended
+	stock       stock         // of keys
+	silentUntil atomic.Int64  // no change waits for DNS before then, ms since 1970
 	drift       atomic.Int64  // files that differed and could not be put right, as of the last reconcile
 }
 
@@ -48,6 +50,8 @@ type Panel struct {
 	UsersOf func(ctx context.Context, parent string) ([]mail.User, error)
 	// Params are the server's settings.
 	Params func(ctx context.Context) (mail.Params, error)
+	// DNS hands records of a domain over to the core, and says of each what became of it.
+	DNS func(ctx context.Context, domain mail.Name, changes []mail.RecordChange) ([]mail.RecordOutcome, error)
 	// Progress tells how far the call of a request is. Nothing waits for it.
 	Progress func(ctx context.Context, requestID string, done, total int)
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
+	"strings"
 
 	"maildomain/module/files"
 	"maildomain/module/mail"
@@ -136,8 +138,10 @@ type difference struct {
 // compare finds the files that differ, without a lock: changes go on meanwhile.
 func (m *Module) compare(ctx context.Context) ([]difference, error) {
 	var differ []difference
+	keys := map[string]bool{} // that stand, and may be of nobody
 	note := func(name string, fs []files.File) error {
 		for _, f := range fs {
+			delete(keys, f.Path)
 			finding, is, err := m.tree.Compare(f)
 			if err != nil {
 				return err
@@ -150,6 +154,9 @@ func (m *Module) compare(ctx context.Context) ([]difference, error) {
 	}
 	extra := map[string]bool{}
 	if err := m.tree.DomainNames(func(n string) error { extra[n] = true; return ctx.Err() }); err != nil {
+		return nil, err
+	}
+	if err := m.tree.KeyNames(func(n string) error { keys[n] = true; return ctx.Err() }); err != nil {
 		return nil, err
 	}
 	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -190,17 +197,31 @@ func (m *Module) compare(ctx context.Context) ([]difference, error) {
 			return nil, err
 		}
 	}
+	for p := range keys {
+		finding, is, err := m.tree.Compare(files.File{Path: p})
+		if err != nil {
+			return nil, err
+		}
+		if is && finding.Drift != files.FileForeign { // what others keep there is theirs
+			differ = append(differ, difference{name: keyOf(p), finding: finding})
+		}
+	}
 	return differ, nil
 }
 
-// side is a domain with its mailboxes.
+// keyOf is the name in the path of a key that is the longest a domain can have.
+func keyOf(p string) string { return strings.TrimSuffix(path.Base(p), ".private") }
+
+// side is a domain with all that its files say.
 func side(ctx context.Context, tx *store.Tx, d mail.Domain) (files.Side, error) {
 	s := files.Side{Domain: &d}
-	if d.Mailboxes == 0 {
-		return s, nil
-	}
 	var err error
-	s.Boxes, err = tx.MailboxesOf(ctx, d.Name)
+	if d.Mailboxes > 0 {
+		if s.Boxes, err = tx.MailboxesOf(ctx, d.Name); err != nil {
+			return s, err
+		}
+	}
+	s.Keys, err = tx.KeysOf(ctx, d.Name)
 	return s, err
 }
 
@@ -286,20 +307,29 @@ func (m *Module) wanted(ctx context.Context, tx *store.Tx, d difference) (files.
 		if all, err = m.wholeFiles(ctx, tx); err != nil {
 			return none, err
 		}
-	} else if n, err := mail.ParseName(d.name); err == nil && n.String() == d.name { // else a file that nobody can mean
+	}
+	// The name of a key's file has a selector behind the domain.
+	for name := d.name; strings.Contains(name, "."); name = name[:strings.LastIndexByte(name, '.')] {
+		n, err := mail.ParseName(name)
+		if err != nil || n.String() != name { // a file that nobody can mean
+			continue
+		}
 		row, err := domain(ctx, tx, n)
 		if err != nil {
 			return none, err
 		}
-		if row != nil {
-			s, err := side(ctx, tx, *row)
-			if err != nil {
-				return none, err
-			}
-			if all, err = m.tree.Layout().Files(s); err != nil {
-				return none, err
-			}
+		if row == nil {
+			continue
 		}
+		s, err := side(ctx, tx, *row)
+		if err != nil {
+			return none, err
+		}
+		fs, err := m.tree.Layout().Files(s)
+		if err != nil {
+			return none, err
+		}
+		all = append(all, fs...)
 	}
 	for _, f := range all {
 		if f.Path == d.finding.Path {

@@ -82,8 +82,16 @@ func (m *Module) Underway() bool { return m.underway.Load() }
 // is there. It is harmless at any time.
 func (m *Module) Settle(ctx context.Context) error {
 	m.underway.Store(false)
+	var any []store.Deleted
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		any, err = tx.Underway(ctx, mail.Name{})
+		return err
+	})
+	if err == nil && len(any) == 0 {
+		return nil // without waiting for the writer
+	}
 	var failed error
-	err := m.db.Alone(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = m.db.Alone(ctx, func(ctx context.Context, tx *store.Tx) error {
 		under, err := tx.Underway(ctx, mail.Name{})
 		if err != nil {
 			return err

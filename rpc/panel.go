@@ -51,7 +51,7 @@ func PanelOf(k *Core) module.Panel {
 				return mail.Params{}, err
 			}
 			ips, err := addresses(p.ServerIPs)
-			return mail.Params{MailHost: p.MailHost, Forbidden: p.ForbiddenDomains, ServerIPs: ips}, err
+			return mail.Params{MailHost: p.MailHost, Forbidden: p.ForbiddenDomains, ServerIPs: ips, DMARCTemplate: p.DMARCTemplate}, err
 		},
 	}
 }

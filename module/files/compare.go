@@ -31,6 +31,7 @@ type Finding struct {
 func (t *Tree) Compare(want File) (Finding, bool, error) {
 	stands, have, info, err := t.look(want.Path)
 	f := Finding{Path: want.Path}
+	stands = stands.as(want, info)
 	switch {
 	case err != nil:
 		return f, false, fmt.Errorf("compare %s: %w", want.Path, err)

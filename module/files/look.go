@@ -42,11 +42,21 @@ func inspect(f *os.File) (standing, []byte, fs.FileInfo, error) {
 	if err != nil {
 		return nothing, nil, nil, err
 	}
+	stands := ours
 	if !begun(head) {
-		return foreign, nil, nil, nil
+		stands = foreign
 	}
 	rest, err := io.ReadAll(io.LimitReader(f, largest))
-	return ours, append(head, rest...), info, err
+	return stands, append(head, rest...), info, err
+}
+
+// as is what stands there to somebody who wants f there: a file that carries no mark
+// of ours is ours by its name.
+func (s standing) as(f File, info fs.FileInfo) standing {
+	if s == foreign && f.Bare && info != nil {
+		return ours
+	}
+	return s
 }
 
 // begun says that a file with that beginning is the module's. Our files are not

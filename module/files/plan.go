@@ -2,15 +2,18 @@ package files
 
 import (
 	"bytes"
+	"slices"
 
 	"maildomain/module/mail"
 )
 
-// A Side is a mail domain and its mailboxes before a change, or after it. Where a
-// change leaves the mailboxes alone, both sides go without them.
+// A Side is a mail domain with what belongs to it before a change, or after it. Where
+// a change leaves the mailboxes alone, both sides go without them; the same for keys
+// would make the gate name none.
 type Side struct {
 	Domain *mail.Domain // nil: there is none
 	Boxes  []mail.Mailbox
+	Keys   []mail.SigningKey
 }
 
 // Plan is what a change of one domain means for the files, in the order that is
@@ -18,24 +21,15 @@ type Side struct {
 // removes. ips reads the outgoing addresses as they are after the change, and is
 // called only where they changed.
 func (l Layout) Plan(before, after Side, ips func() ([]mail.SourceIP, error)) ([]Change, error) {
-	was, err := l.three(before)
+	was, err := l.Files(before)
 	if err != nil {
 		return nil, err
 	}
-	is, err := l.three(after)
+	is, err := l.Files(after)
 	if err != nil {
 		return nil, err
 	}
-	var plan []Change
-	for i := range was {
-		c := Change{File: is[i], Was: was[i].Body}
-		if c.Path == "" {
-			c.Path = was[i].Path
-		}
-		if !bytes.Equal(c.Was, c.Body) {
-			plan = append(plan, c)
-		}
-	}
+	var written, removed []Change
 	if ownIP(before.Domain) != ownIP(after.Domain) {
 		now, err := ips()
 		if err != nil {
@@ -45,36 +39,57 @@ func (l Layout) Plan(before, after Side, ips func() ([]mail.SourceIP, error)) ([
 		if err != nil {
 			return nil, err
 		}
-		plan = append([]Change{{File: f}}, plan...)
-	}
-	if after.Domain == nil || len(after.Boxes) < len(before.Boxes) {
-		for i, j := 0, len(plan)-1; i < j; i, j = i+1, j-1 {
-			plan[i], plan[j] = plan[j], plan[i]
+		if after.Domain == nil {
+			removed = append(removed, Change{File: f})
+		} else {
+			written = append(written, Change{File: f})
 		}
 	}
-	return plan, nil
+	for _, f := range is {
+		c := Change{File: f}
+		if i := at(was, f.Path); i >= 0 {
+			c.Was = was[i].Body
+		}
+		if !bytes.Equal(c.Was, c.Body) {
+			written = append(written, c)
+		}
+	}
+	for _, f := range was {
+		if f.Body != nil && at(is, f.Path) < 0 {
+			removed = append(removed, Change{File: File{Path: f.Path, Bare: f.Bare}, Was: f.Body})
+		}
+	}
+	if len(after.Boxes) < len(before.Boxes) {
+		slices.Reverse(written)
+	}
+	slices.Reverse(removed) // the gate first
+	return append(written, removed...), nil
 }
 
-// Files are the files of one domain, in the order in which they are to appear.
+func at(fs []File, p string) int {
+	return slices.IndexFunc(fs, func(f File) bool { return f.Path == p })
+}
+
+// Files are the files of one domain, the gate last: Dovecot knows a mailbox before
+// Exim hands it letters, and Exim has all before it takes mail for the domain.
 func (l Layout) Files(s Side) ([]File, error) {
-	fs, err := l.three(s)
-	return fs[:], err
-}
-
-// three are the files of one domain, the gate last: Dovecot knows a mailbox before
-// Exim hands it letters, and Exim has both before it takes mail for the domain.
-func (l Layout) three(s Side) (fs [3]File, err error) {
 	if s.Domain == nil {
-		return fs, nil
+		return nil, nil
 	}
-	if fs[0], err = l.UsersFile(*s.Domain, s.Boxes); err != nil {
-		return fs, err
+	fs, err := l.KeyFiles(s.Domain.Name, s.Keys)
+	if err != nil {
+		return nil, err
 	}
-	if fs[1], err = l.MailboxesFile(s.Domain.Name, s.Boxes); err != nil {
-		return fs, err
+	users, err := l.UsersFile(*s.Domain, s.Boxes)
+	if err != nil {
+		return nil, err
 	}
-	fs[2], err = l.DomainFile(*s.Domain)
-	return fs, err
+	boxes, err := l.MailboxesFile(s.Domain.Name, s.Boxes)
+	if err != nil {
+		return nil, err
+	}
+	gate, err := l.DomainFile(*s.Domain, signing(s.Keys)...)
+	return append(fs, users, boxes, gate), err
 }
 
 func ownIP(d *mail.Domain) string {

@@ -24,6 +24,7 @@ type File struct {
 	Body  []byte // nil: the file is not to be there
 	Mode  fs.FileMode
 	Group string // its group, where the module runs as root and the group exists
+	Bare  bool   // it carries no mark of ours, for others read it: it is ours by its name
 	Newer bool   // it is to be at least a second newer than the one that it replaces: Dovecot looks at whole seconds
 }
 
@@ -74,8 +75,9 @@ func (l *lines) file(layout Layout, p string) (File, error) {
 // DomainPath is where the settings of a mail domain stand.
 func (l Layout) DomainPath(n mail.Name) string { return path.Join(l.Domains(), n.String()) }
 
-// DomainFile is the settings of a mail domain.
-func (l Layout) DomainFile(d mail.Domain) (File, error) {
+// DomainFile is the settings of a mail domain; signing are the selectors that its
+// letters are signed with.
+func (l Layout) DomainFile(d mail.Domain, signing ...string) (File, error) {
 	state := "active"
 	if !d.Active {
 		state = "suspended"
@@ -89,6 +91,9 @@ func (l Layout) DomainFile(d mail.Domain) (File, error) {
 	t.set("greylist", mail.Flag(d.Greylist))
 	t.set("spamassassin", mail.Flag(d.Spamassassin))
 	t.set("avcheck", mail.Flag(d.Avcheck))
+	if len(signing) > 0 {
+		t.set("dkim", strings.Join(signing, " : "))
+	}
 	if d.Mailboxes > 0 { // Exim then waits for a file of mailboxes that is missing, and refuses nobody
 		t.set("mailboxes", "on")
 	}

@@ -33,6 +33,7 @@ type stagedFile struct {
 	from  string // in the place's stage; empty: the file is to be removed
 	was   []byte // as in Change
 	newer bool   // as in File
+	bare  bool   // as in File
 }
 
 // Stage writes the files of a plan beside their places. Where it returns an
@@ -50,15 +51,15 @@ func (t *Tree) Stage(plan []Change) (*Staged, error) {
 }
 
 func (s *Staged) add(c Change) error {
-	f := stagedFile{name: path.Base(c.Path), was: c.Was, newer: c.Newer}
+	f := stagedFile{name: path.Base(c.Path), was: c.Was, newer: c.Newer, bare: c.Bare}
 	var err error
 	if f.place, err = s.tree.place(path.Dir(c.Path)); err != nil {
 		return err
 	}
-	switch stands, _, _, err := f.place.look(f.name); {
+	switch stands, _, info, err := f.place.look(f.name); {
 	case err != nil:
 		return err
-	case stands == foreign:
+	case stands.as(c.File, info) == foreign:
 		return errForeign
 	}
 	if err := f.place.writable(); err != nil {
@@ -126,7 +127,7 @@ func (s *Staged) find(f stagedFile) {
 	case err != nil: // publishing will say so
 	case stands == nothing:
 		s.Findings = append(s.Findings, Finding{p, FileMissing})
-	case stands != ours || !bytes.Equal(have, f.was):
+	case stands != ours && !f.bare || !bytes.Equal(have, f.was):
 		s.Findings = append(s.Findings, Finding{p, FileEdited})
 	}
 }

@@ -61,6 +61,8 @@ type Params struct {
 	MailHost  string       // the server's own mail host name
 	Forbidden []string     // names that nobody may use, nor anything below them
 	ServerIPs []netip.Addr // all addresses of the server
+
+	DMARCTemplate string // of a domain's DMARC record
 }
 
 // A Scope is the circle of owners whose objects an actor may see.

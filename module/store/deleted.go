@@ -28,6 +28,7 @@ type Deleted struct {
 	User      string            // who deleted it
 	Domain    map[string]string // its Values; nil: a mailbox alone was deleted
 	Mailboxes []mail.Mailbox
+	Keys      []mail.SigningKey
 	State     MailState
 
 	Object string // the domain, or box@domain
@@ -47,6 +48,7 @@ const (
 type content struct {
 	Domain    map[string]string `json:"domain,omitempty"`
 	Mailboxes []keptMailbox     `json:"mailboxes,omitempty"`
+	Keys      []keptKey         `json:"keys,omitempty"`
 }
 
 // A keptMailbox is a mailbox as it was, in its own words: whoever brings it back may
@@ -65,6 +67,14 @@ type keptMailbox struct {
 	Note         string    `json:"note,omitempty"`
 	Used         int64     `json:"used"`
 	Created      time.Time `json:"created"`
+}
+
+// A keptKey is a DKIM key as it was.
+type keptKey struct {
+	Selector string        `json:"selector"`
+	Private  string        `json:"private"`
+	State    mail.KeyState `json:"state"`
+	Since    time.Time     `json:"since"`
 }
 
 func keepMailbox(b mail.Mailbox) keptMailbox {
@@ -107,6 +117,13 @@ func (tx *Tx) InsertDeleted(ctx context.Context, d Deleted) (int64, error) {
 		c.Mailboxes = append(c.Mailboxes, keepMailbox(b))
 		d.Used += b.Used
 	}
+	for _, k := range d.Keys {
+		private, err := k.Key.PEM()
+		if err != nil {
+			return 0, fmt.Errorf("write down %s: %w", d.Object, err)
+		}
+		c.Keys = append(c.Keys, keptKey{k.Selector.String(), string(private), k.State, k.Since})
+	}
 	d.Count = int64(len(d.Mailboxes))
 	text, err := json.Marshal(c)
 	if err != nil {
@@ -147,6 +164,13 @@ func (tx *Tx) Deleted(ctx context.Context, id int64) (d Deleted, found bool, err
 		d.Domain = c.Domain
 		for _, k := range c.Mailboxes {
 			d.Mailboxes = append(d.Mailboxes, k.mailbox(d.Name))
+		}
+		for _, k := range c.Keys {
+			key, err := mail.ParseDKIMKey([]byte(k.Private))
+			if err != nil {
+				return fmt.Errorf("read what %s was: key %s: %w", d.Object, k.Selector, err)
+			}
+			d.Keys = append(d.Keys, mail.SigningKey{Selector: mail.StoredSelector(k.Selector), Key: key, State: k.State, Since: k.Since, Due: tx.Now})
 		}
 		return nil
 	})

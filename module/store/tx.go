@@ -77,6 +77,9 @@ func (db *DB) View(ctx context.Context, f func(context.Context, *Tx) error) (err
 	return f(ctx, &Tx{Now: db.instant(), s: s})
 }
 
+// Now is the database's clock.
+func (db *DB) Now() time.Time { return db.instant() }
+
 func (db *DB) instant() time.Time { return db.now().UTC().Truncate(time.Millisecond) }
 
 // row scans the one row of a query; false where there is none.

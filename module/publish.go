@@ -1,0 +1,330 @@
+package module
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"maildomain/module/dns"
+	"maildomain/module/mail"
+	"maildomain/module/store"
+)
+
+// A publication is what the records of every domain follow from besides the domain.
+type publication struct {
+	mode     mail.DNSMode
+	host     mail.Name
+	servers  []netip.Addr
+	template string
+}
+
+// publication reads it: from the panel and from the module's own settings.
+func (m *Module) publication(ctx context.Context) (publication, error) {
+	p, s, err := m.params(ctx)
+	if err != nil {
+		return publication{}, err
+	}
+	host, err := mail.ParseName(p.MailHost)
+	if err != nil {
+		host = mail.Name{} // without one no records can be said
+	}
+	return publication{s.DNS, host, p.ServerIPs, p.DMARCTemplate}, nil
+}
+
+// of is what the records of one domain follow from; false where they cannot be said.
+func (p publication) of(d mail.Domain, keys []mail.SigningKey) (mail.Publication, bool) {
+	pub := mail.Publication{Domain: d.Name, MailHost: p.host, Servers: p.servers, Outgoing: d.IP, Keys: mail.Publishes(keys)}
+	if d.Secure {
+		pub.Names = d.SecureAlias
+	}
+	if d.DMARC {
+		r, err := mail.DMARCTemplate(p.template, d.Name, d.Email)
+		if err != nil {
+			r, err = mail.DMARCTemplate(plainDMARC, d.Name, d.Email)
+		}
+		if err == nil {
+			pub.DMARC = &r
+		}
+	}
+	return pub, !p.host.IsZero() && len(p.servers) > 0
+}
+
+// plainDMARC is for panels that have no template of their own.
+const plainDMARC = "v=DMARC1; p=none; rua=mailto:__email__"
+
+// handsOver says that the module puts the records of a domain into DNS: it does so
+// for those that have it sign or answer for them. Of others it shows them.
+func (p publication) handsOver(d *mail.Domain, keys []mail.SigningKey) bool {
+	return p.mode != mail.DNSByHand && d != nil && (d.DKIM || d.DMARC || d.Secure || len(keys) > 0)
+}
+
+// want has the records of a domain as it is to be handed over after the commit, and
+// those that it needs no longer taken away.
+func (m *Module) want(ctx context.Context, tx *store.Tx, did *deed, p publication, d *mail.Domain, keys []mail.SigningKey) error {
+	n := did.domain
+	var records []mail.Record
+	if p.handsOver(d, keys) {
+		if pub, ok := p.of(*d, keys); ok {
+			var err error
+			if records, err = pub.Records(); err != nil {
+				return err
+			}
+		}
+	}
+	if d != nil {
+		n = d.Name
+	}
+	changed, err := tx.WantRecords(ctx, n, records)
+	if changed {
+		did.dns = append(did.dns, n)
+	}
+	return err
+}
+
+// handOverLimit bounds what a change waits for DNS. What is not done by then is done
+// in the background.
+const handOverLimit = 5 * time.Second
+
+// restAfterSilence is how long no change waits for a name server that did not answer.
+const restAfterSilence = 30 * time.Second
+
+// HandOver gives the pending records of a domain to whoever serves them, and notes
+// what became of each.
+func (m *Module) HandOver(ctx context.Context, n mail.Name) error {
+	var rows []store.RecordRow
+	var set mail.Settings
+	var now time.Time
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if rows, err = tx.RecordsOf(ctx, n); err != nil {
+			return err
+		}
+		now = tx.Now
+		set, err = settings(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	changes, about := recordChanges(rows)
+	if len(changes) == 0 {
+		return nil
+	}
+	outcomes := m.handOver(ctx, set, n, changes)
+	silent := false
+	err = m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		tx.Aside()
+		for i, o := range outcomes {
+			for _, r := range about[i] {
+				r.State, r.Reason = o.Handed, o.Reason
+				if o.Handed == mail.Pending {
+					silent = true
+					r.Due, r.Tries = now.Add(mail.Delay(r.Tries)), r.Tries+1
+				}
+				if err := tx.SetRecord(ctx, n, r); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if silent {
+		m.silentUntil.Store(now.Add(restAfterSilence).UnixMilli())
+	}
+	if err != nil {
+		return fmt.Errorf("note what became of the records of %s: %w", n, err)
+	}
+	return nil
+}
+
+// recordChanges are rows as changes of whole record sets, with the rows that each is
+// about. A set of which nothing is pending is left alone.
+func recordChanges(rows []store.RecordRow) (changes []mail.RecordChange, about [][]store.RecordRow) {
+	for len(rows) > 0 {
+		n := 1
+		for n < len(rows) && rows[n].Name == rows[0].Name && rows[n].Type == rows[0].Type {
+			n++
+		}
+		set := rows[:n]
+		rows = rows[n:]
+		if !slices.ContainsFunc(set, func(r store.RecordRow) bool { return r.State == mail.Pending }) {
+			continue
+		}
+		c := mail.RecordChange{Record: mail.Record{Name: set[0].Name, Type: set[0].Type}, Remove: true}
+		for _, r := range set {
+			c.Ours = append(c.Ours, r.Value)
+			if r.Wanted {
+				c.Remove = false
+				c.Values, c.TTL, c.Why = append(c.Values, r.Value), r.TTL, r.Why
+			}
+		}
+		changes, about = append(changes, c), append(about, set)
+	}
+	return changes, about
+}
+
+// handOver is HandOver by the way that the settings choose.
+func (m *Module) handOver(ctx context.Context, s mail.Settings, n mail.Name, changes []mail.RecordChange) []mail.RecordOutcome {
+	all := func(h mail.Handed, reason string) []mail.RecordOutcome {
+		var os []mail.RecordOutcome
+		for _, c := range changes {
+			os = append(os, mail.RecordOutcome{Name: c.Name, Type: c.Type, Handed: h, Reason: reason})
+		}
+		return os
+	}
+	switch s.DNS {
+	case mail.DNSByServer:
+		server := dns.Server{Addr: s.DNSServer}
+		if s.DNSKey != "" {
+			k, err := dns.ParseKey(s.DNSKey, s.DNSAlgorithm, s.DNSSecret)
+			if err != nil {
+				return all(mail.Refused, err.Error())
+			}
+			server.Key = k
+		}
+		return server.HandOver(ctx, changes)
+	case mail.DNSByCore:
+		if m.panel.DNS == nil {
+			return all(mail.Pending, "the panel is not connected")
+		}
+		os, err := m.panel.DNS(ctx, n, changes)
+		if err != nil || len(os) != len(changes) {
+			return all(mail.Pending, fmt.Sprintf("the panel did not take them: %v", err))
+		}
+		return os
+	}
+	return all(mail.NoZone, "records are entered by hand")
+}
+
+// asker asks name servers: those of the settings, or those of the system.
+func (m *Module) asker(s mail.Settings) (*dns.Asker, error) {
+	a := &dns.Asker{Now: m.db.Now}
+	for r := range strings.FieldsSeq(s.Resolvers) {
+		at, err := netip.ParseAddrPort(r)
+		if err != nil {
+			at, err = netip.ParseAddrPort(net.JoinHostPort(r, "53"))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the name servers of the settings: %w", err)
+		}
+		a.Resolvers = append(a.Resolvers, at)
+	}
+	if len(a.Resolvers) > 0 {
+		return a, nil
+	}
+	f, err := m.tree.ResolvConf()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	a.Resolvers, err = dns.ReadResolvers(f)
+	return a, err
+}
+
+// Jobs that the background does at one go.
+const jobsAtOnce = 64
+
+// Pending does what waits for DNS: hands over what could not be, looks whether new
+// keys are seen, ends old ones, and makes new ones where it is time. It is harmless
+// at any time.
+func (m *Module) Pending(ctx context.Context) error {
+	var handed, keys []mail.Name
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if handed, err = tx.RecordsDue(ctx, jobsAtOnce); err != nil {
+			return err
+		}
+		keys, err = tx.KeysDue(ctx, jobsAtOnce)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, n := range handed {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		failed = errors.Join(failed, m.HandOver(ctx, n))
+	}
+	for _, n := range keys {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		failed = errors.Join(failed, m.advance(ctx, n))
+	}
+	return failed
+}
+
+// itself is the actor of what the module does on its own.
+var itself = Actor{User: "maildomain", Level: mail.LevelAdmin}
+
+// advance moves the keys of a domain on by what DNS says now.
+func (m *Module) advance(ctx context.Context, n mail.Name) error {
+	var d *mail.Domain
+	var keys []mail.SigningKey
+	var set mail.Settings
+	var now time.Time
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		now = tx.Now
+		if d, err = domain(ctx, tx, n); err != nil || d == nil {
+			return err
+		}
+		if set, err = settings(ctx, tx); err != nil {
+			return err
+		}
+		keys, err = tx.KeysOf(ctx, n)
+		return err
+	})
+	if err != nil || d == nil {
+		return err
+	}
+	seen, err := m.seen(ctx, *d, keys, set)
+	if err != nil {
+		m.log.Warn().Err(err).Str("domain", n.String()).Msg("name servers cannot be asked")
+	}
+	rotate := set.DKIMRotate > 0 && slices.ContainsFunc(keys, func(k mail.SigningKey) bool {
+		return k.State == mail.KeySigning && !now.Before(k.Since.Add(time.Duration(set.DKIMRotate)*24*time.Hour))
+	}) && !slices.ContainsFunc(keys, func(k mail.SigningKey) bool { return k.State == mail.KeyNew })
+	err = m.rekey(ctx, itself, "emaildomain.dkim.advance", n, func(_ context.Context, tx *store.Tx, d mail.Domain, keys []mail.SigningKey) ([]mail.SigningKey, error) {
+		after := d.Advance(keys, seen, tx.Now)
+		for i := range after {
+			if k := &after[i]; !tx.Now.Before(k.Due) {
+				k.Due, k.Tries = tx.Now.Add(mail.Delay(k.Tries)), k.Tries+1
+				if k.State == mail.KeySigning {
+					k.Due, k.Tries = tx.Now.Add(24*time.Hour), 0
+				}
+			}
+		}
+		return after, nil
+	})
+	if err != nil || !rotate {
+		return err
+	}
+	return m.newKey(ctx, itself, "emaildomain.dkim.rotate", n, mail.Scope{All: true}, mail.DKIMKey{})
+}
+
+// seen says of each new key that its record stands on every authoritative server.
+func (m *Module) seen(ctx context.Context, d mail.Domain, keys []mail.SigningKey, set mail.Settings) (map[mail.Selector]bool, error) {
+	seen := map[mail.Selector]bool{}
+	facts, err := m.publication(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a, err := m.asker(set)
+	if err != nil {
+		return nil, err
+	}
+	pub, _ := facts.of(d, keys)
+	for _, k := range keys {
+		if k.State != mail.KeyNew {
+			continue
+		}
+		want := mail.Record{Name: mail.DKIMName(k.Selector, d.Name), Type: mail.TypeTXT, Values: []string{k.Key.Record().String()}, Why: mail.ForDKIM, TTL: mail.DefaultTTL}
+		seen[k.Selector] = a.CheckRecord(ctx, want, pub).Verdict.State == mail.Right
+	}
+	return seen, nil
+}
