@@ -117,9 +117,9 @@ func (d demo) run(ctx context.Context) (err error) {
 	case <-ctx.Done():
 		return nil
 	case <-x.Exited():
-		return fmt.Errorf("Exim ended by itself; its log is in %s", filepath.Join(mail, "log"))
+		return fmt.Errorf("exim ended by itself; its log is in %s", filepath.Join(mail, "log"))
 	case <-x.Dovecot.Exited():
-		return fmt.Errorf("Dovecot ended by itself; its log is in %s", filepath.Join(mail, "dovecot/log"))
+		return fmt.Errorf("dovecot ended by itself; its log is in %s", filepath.Join(mail, "dovecot/log"))
 	}
 }
 
