@@ -16,7 +16,8 @@ case ${1-} in
 mail) needs=$servers ;;
 test) needs="$servers"' strace:strace socat:socat
 	systemd-analyze:systemd systemd-socket-activate:systemd systemd-sysusers:systemd
-	unshare:util-linux mount:mount xmllint:libxml2-utils gcc:gcc /usr/include/stdio.h:libc6-dev' ;;
+	unshare:util-linux mount:mount xmllint:libxml2-utils gcc:gcc /usr/include/stdio.h:libc6-dev
+	chromium:chromium npm:npm' ;;
 *)
 	echo "usage: $0 mail|test" >&2
 	exit 2

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"slices"
+	"time"
 
 	"maildomain/cmd/panelcore/core"
 	"maildomain/cmd/panelcore/tree"
@@ -34,6 +35,19 @@ type cell struct {
 	Func  string // of a toggle: what changes it; empty for not by this caller
 	Label string
 	Num   bool
+	Time  bool
+}
+
+// instant writes a time as people read it, which a program writes by RFC 3339.
+func instant(s string) (string, bool) {
+	if len(s) < len("2006-01-02T15:04:05Z") || s[4] != '-' {
+		return "", false
+	}
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return "", false
+	}
+	return at.UTC().Format("2006-01-02 15:04:05") + "\u00a0UTC", true
 }
 
 type stateIcon struct{ Icon, Label, Class string }
@@ -118,6 +132,9 @@ func (c *column) cell(e map[string]string, t texts, words map[string]string) cel
 		if x.On {
 			x.Text = words["on"]
 		}
+	}
+	if at, ok := instant(x.Text); ok && c.Type == "data" {
+		x.Text, x.Title, x.Time = at, x.Text, true
 	}
 	if c.punycode {
 		if u := unicodeName(x.Text); u != x.Text {

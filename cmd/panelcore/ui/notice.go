@@ -1,6 +1,9 @@
 package ui
 
 import (
+	"slices"
+	"strconv"
+
 	"maildomain/cmd/panelcore/core"
 	"maildomain/rpc/wire"
 )
@@ -18,7 +21,7 @@ type notice struct {
 // Short says whether the notice is a line that can stand beside the page without
 // moving it.
 func (n *notice) Short() bool {
-	return n.Kind == "ok" && len(n.Rows) == 0 && len(n.Records) == 0 && n.Link == ""
+	return n.Kind == "ok" && len(n.Records) == 0 && n.Link == ""
 }
 
 type noticeRow struct {
@@ -56,6 +59,17 @@ func (v *visit) outcome(f *core.Function, a *core.Answer) *notice {
 	case good == 1:
 		n.Text = n.Rows[0].Object
 		n.Rows = nil
+	default:
+		n.Text += ": " + strconv.Itoa(good)
 	}
+	slices.SortStableFunc(n.Rows, func(a, b noticeRow) int { // what failed is what one looks for
+		switch {
+		case a.OK == b.OK:
+			return 0
+		case b.OK:
+			return -1
+		}
+		return 1
+	})
 	return n
 }

@@ -194,7 +194,10 @@
     if (form) conditions(form);
     update();
     const to = $('[data-focus]');
-    if (to) to.focus();
+    if (to) {
+      to.focus();
+      if (to.matches('input[type=text], textarea')) to.setSelectionRange(to.value.length, to.value.length);
+    }
     else if (!document.activeElement || document.activeElement === document.body) {
       const first = $('#form [data-field]:not([hidden]) :is(input:not([type=hidden]):not([readonly]), select, textarea):not(:disabled)');
       const field = first || $('h1[tabindex]');
