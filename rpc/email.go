@@ -144,8 +144,17 @@ func editSettings(ctx context.Context, m *module.Module, by module.Actor, p para
 	if p["sv_field"] != "" {
 		encode(e, v)
 	}
+	v["dns_secret"] = ""
+	hidden := []string{}
+	if v["dns"] != string(mail.DNSByServer) {
+		hidden = []string{"dns_algorithm", "dns_key", "dns_secret", "dns_server"}
+	}
 	return wire.Form{
-		Kind: wire.KindForm, Values: v, Hidden: []string{"dkim_keylen", "dkim_selector"},
-		SLists: map[string][]wire.Option{"dkim_keylen": options(by.Lang, "emaildomain.edit", "dkim_keylen", "1024", "2048")},
+		Kind: wire.KindForm, Values: v, Hidden: hidden,
+		SLists: map[string][]wire.Option{
+			"dkim_keylen":   options(by.Lang, "emaildomain.edit", "dkim_keylen", "1024", "2048"),
+			"dns":           options(by.Lang, "mailparam", "dns", string(mail.DNSByCore), string(mail.DNSByServer), string(mail.DNSByHand)),
+			"dns_algorithm": options(by.Lang, "mailparam", "dns_algorithm", "hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224"),
+		},
 	}, nil
 }

@@ -74,7 +74,7 @@ func encode[E any](e E, values map[string]string) {
 // unserved are the fields whose server part does not exist yet: their values are
 // checked and kept, and no form offers them.
 var unserved = []string{
-	"greylist", "spamassassin", "avcheck", "dkim", "dkim_selector", "dkim_keylen", "dmarc",
+	"greylist", "spamassassin", "avcheck",
 	"secure", "secure_alias", "ssl_name", "email",
 }
 
@@ -99,6 +99,9 @@ func domainForm(f module.DomainForm, by module.Actor) wire.Form {
 	hidden := slices.Clone(unserved)
 	if !mail.DefaultAction(v["defaction"]).Forwards() {
 		hidden = append(hidden, "redirval")
+	}
+	if v["dkim"] != "on" {
+		hidden = append(hidden, "dkim_selector", "dkim_keylen", "dkim_ed25519")
 	}
 	if v["ipsrc"] != "manual" {
 		hidden = append(hidden, "ip")

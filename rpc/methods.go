@@ -31,6 +31,14 @@ var methods = map[string]method{
 	"emaildomain.deleted.restore": group(mail.LevelUser, (*module.Module).RestoreDeleted),
 	"emaildomain.deleted.delete":  group(mail.LevelUser, (*module.Module).ForgetDeleted),
 
+	"emaildomain.dns":         ofDomain(method{wire.KindList, mail.LevelUser, nil, recordList}),
+	"emaildomain.dns.publish": ofDomain(group(mail.LevelUser, (*module.Module).PublishRecords)),
+	"emaildomain.dns.zone":    ofDomain(method{wire.KindReport, mail.LevelUser, nil, zoneText}),
+	"emaildomain.check":       ofDomain(method{wire.KindReport, mail.LevelUser, nil, checkDomain}),
+	"emaildomain.dkim.rotate": ofDomain(group(mail.LevelUser, (*module.Module).RotateKeys)),
+	"emaildomain.dkim.import": ofDomain(method{wire.KindForm, mail.LevelUser, []string{"elid", "private"}, importKey}),
+	"emaildomain.dkim.export": ofDomain(method{wire.KindReport, mail.LevelReseller, nil, exportKey}),
+
 	"email":         list(mail.LevelUser, listMailboxes, parseMailboxes, mailboxList),
 	"email.edit":    form(mail.LevelUser, (*module.Module).OpenMailbox, (*module.Module).AddMailbox, (*module.Module).EditMailbox, mailboxForm, "email"),
 	"email.delete":  group(mail.LevelUser, (*module.Module).DeleteMailboxes),
@@ -132,8 +140,26 @@ func form[E, F any, I fmt.Stringer](level mail.Level,
 		if err != nil {
 			return nil, err
 		}
-		return wire.OK{Kind: wire.KindOK, ID: n.String(), Redirect: &wire.Redirect{Type: wire.KindList, Func: next}}, nil
+		ok := wire.OK{Kind: wire.KindOK, ID: n.String(), Redirect: &wire.Redirect{Type: wire.KindList, Func: next}}
+		if next == toList.Func && by.Preview == nil && (p["elid"] != "" || p["dkim"] == "on" || p["dmarc"] == "on" || p["secure"] == "on") {
+			ok = withRecords(ctx, m, by, ok)
+		}
+		return ok, nil
 	}}
+}
+
+// ofDomain is a function of a domain that can also be called from the page of its
+// records, whose parent, plid, is the domain.
+func ofDomain(f method) method {
+	call := f.call
+	f.call = func(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error) {
+		if p["elid"] == "" && p["plid"] != "" {
+			p = maps.Clone(p)
+			p["elid"] = p["plid"]
+		}
+		return call(ctx, m, by, p)
+	}
+	return f
 }
 
 // mostElids is how many objects one call may name.

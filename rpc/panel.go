@@ -13,6 +13,7 @@ import (
 // PanelOf is the core as the module asks it.
 func PanelOf(k *Core) module.Panel {
 	return module.Panel{
+		DNS: k.DNS,
 		Progress: func(ctx context.Context, requestID string, done, total int) {
 			// A core that is not there to be told has not lost anything by it.
 			_ = k.Progress(ctx, wire.Progress{RequestID: requestID, Done: done, Total: total})

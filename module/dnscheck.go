@@ -1,0 +1,210 @@
+package module
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"maildomain/module/dns"
+	"maildomain/module/mail"
+	"maildomain/module/store"
+)
+
+// A RecordState is a record that a domain needs, how far it is on its way, and what
+// the last check saw of it.
+type RecordState struct {
+	mail.Record
+	Handed  mail.Handed // empty: it is not handed over
+	Reason  string
+	Checked *store.Finding // nil: never
+}
+
+// A Reading is a domain's records, and what a check of them found.
+type Reading struct {
+	Domain   mail.Domain
+	Records  []RecordState
+	Keys     []mail.SigningKey
+	Findings []store.Finding // of a check: of records and of addresses that mail leaves from
+}
+
+// DomainRecords are the records that the mail domain elid needs. It asks nobody.
+func (m *Module) DomainRecords(ctx context.Context, by Actor, elid string) (Reading, error) {
+	d, _, err := m.find(ctx, by, elid)
+	if err != nil {
+		return Reading{}, err
+	}
+	facts, err := m.publication(ctx)
+	if err != nil {
+		return Reading{}, err
+	}
+	r := Reading{Domain: d}
+	var rows []store.RecordRow
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if r.Keys, err = tx.KeysOf(ctx, d.Name); err != nil {
+			return err
+		}
+		if rows, err = tx.RecordsOf(ctx, d.Name); err != nil {
+			return err
+		}
+		r.Findings, err = tx.FindingsOf(ctx, d.Name)
+		return err
+	})
+	if err != nil {
+		return r, err
+	}
+	pub, ok := facts.of(d, r.Keys)
+	if !ok {
+		return r, &mail.Error{Kind: mail.Unavailable, Field: "mail_host", Text: "unavailable_mail_host"}
+	}
+	records, err := pub.Records()
+	if err != nil {
+		return r, err
+	}
+	for _, rec := range records {
+		s := RecordState{Record: rec}
+		for _, row := range rows {
+			// Of several values of one record the one that is behind says how far it is.
+			if row.Wanted && row.Name == rec.Name && row.Type == rec.Type && (s.Handed == "" || row.State != mail.Published) {
+				s.Handed, s.Reason = row.State, row.Reason
+			}
+		}
+		for i, f := range r.Findings {
+			if f.Name == rec.Name && f.Type == rec.Type && f.Why == rec.Why {
+				s.Checked = &r.Findings[i]
+			}
+		}
+		r.Records = append(r.Records, s)
+	}
+	return r, nil
+}
+
+// checkLimit bounds what a check waits for name servers in all.
+const checkLimit = 20 * time.Second
+
+// CheckDomain asks the name servers of the mail domain elid, and the resolver, what
+// stands, and holds it against what should. What it found is kept.
+func (m *Module) CheckDomain(ctx context.Context, by Actor, elid string) (Reading, error) {
+	r, err := m.DomainRecords(ctx, by, elid)
+	if err != nil {
+		return r, err
+	}
+	r.Findings, err = m.check(ctx, r.Domain, r.Keys)
+	if err != nil {
+		return r, err
+	}
+	if err := m.db.PutFindings(ctx, r.Domain.Name, r.Findings, noteOf(r.Findings)); err != nil {
+		return r, fmt.Errorf("keep what the check of %s found: %w", r.Domain.Name, err)
+	}
+	return r, nil
+}
+
+// check is CheckDomain without keeping.
+func (m *Module) check(ctx context.Context, d mail.Domain, keys []mail.SigningKey) ([]store.Finding, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
+	facts, err := m.publication(ctx)
+	if err != nil {
+		return nil, err
+	}
+	set, err := m.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a, err := m.asker(set)
+	if err != nil {
+		return nil, err
+	}
+	pub, ok := facts.of(d, keys)
+	if !ok {
+		return nil, &mail.Error{Kind: mail.Unavailable, Field: "mail_host", Text: "unavailable_mail_host"}
+	}
+	found, err := a.Check(ctx, pub)
+	if err != nil {
+		return nil, fmt.Errorf("check the records of %s: %w", d.Name, err)
+	}
+	var senders []dns.Sender
+	for _, ip := range pub.Senders() {
+		helo := facts.host
+		if ip == d.IP {
+			helo = d.Name // as Exim greets from a domain's own address
+		}
+		senders = append(senders, dns.Sender{Addr: ip, HELO: helo})
+	}
+	found = append(found, a.CheckSenders(ctx, senders, facts.servers)...)
+	var fs []store.Finding
+	for _, f := range found {
+		s := store.Finding{Name: f.Record.Name, Type: f.Record.Type, Why: f.Record.Why, Verdict: f.Verdict, At: m.db.Now()}
+		for _, answer := range f.Answers {
+			seen := store.Seen{Who: answer.Who(), Values: answer.Values}
+			if answer.Err != nil {
+				seen.Error = answer.Err.Error()
+			}
+			s.Seen = append(s.Seen, seen)
+		}
+		fs = append(fs, s)
+	}
+	return fs, nil
+}
+
+// noteOf is what lists show of a check: "dns" where something is wrong.
+func noteOf(fs []store.Finding) string {
+	for _, f := range fs {
+		if f.Verdict.State == mail.Wrong {
+			return "dns"
+		}
+	}
+	return ""
+}
+
+// PublishRecords hands the records of domains over anew, those too that were refused
+// before.
+func (m *Module) PublishRecords(ctx context.Context, by Actor, elids []string) ([]Outcome, error) {
+	return m.all(ctx, by, elids, func(elid string) error {
+		d, _, err := m.find(ctx, by, elid)
+		if err != nil || by.Preview != nil {
+			return err
+		}
+		err = m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+			tx.Aside()
+			return tx.RetryRecords(ctx, d.Name)
+		})
+		if err != nil {
+			return err
+		}
+		return m.HandOver(ctx, d.Name)
+	})
+}
+
+// ExportKey is the private key that letters of the mail domain elid are signed with,
+// or the one that is to be next, in PEM. Only an administrator or the owner's reseller
+// gets it, and the log says so.
+func (m *Module) ExportKey(ctx context.Context, by Actor, elid string) (selector, pem string, err error) {
+	d, _, err := m.find(ctx, by, elid)
+	if err != nil {
+		return "", "", err
+	}
+	var keys []mail.SigningKey
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		keys, err = tx.KeysOf(ctx, d.Name)
+		return err
+	})
+	if err != nil {
+		return "", "", err
+	}
+	best := -1
+	for i, k := range keys {
+		if k.Key.Algorithm() == mail.DKIMRSA && k.State != mail.KeyOld && (best < 0 || k.State == mail.KeySigning) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return "", "", &mail.Error{Kind: mail.NotFound, Field: "dkim", Value: d.Name.Unicode(), Text: "missed_key"}
+	}
+	text, err := keys[best].Key.PEM()
+	if err != nil {
+		return "", "", err
+	}
+	m.log.Warn().Str("user", by.User).Str("su_by", by.SuBy).Str("request_id", by.RequestID).Str("object", d.Name.String()).
+		Str("selector", keys[best].Selector.String()).Msg("a private key was shown")
+	return keys[best].Selector.String(), string(text), nil
+}
