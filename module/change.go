@@ -1,6 +1,7 @@
 package module
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,7 +49,7 @@ func (m *Module) change(ctx context.Context, by Actor, function, object string, 
 	var would *deed
 	err := m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if by.Preview == nil {
-			again, err := repeated(ctx, tx, by, function, object)
+			again, err := repeated(ctx, tx, by, function, cmp.Or(by.about, object))
 			if again || err != nil {
 				return err
 			}
@@ -219,6 +220,7 @@ func (m *Module) publish(s *files.Staged, d *deed, requestID string) error {
 	}
 	for _, mv := range d.moves {
 		err = errors.Join(err, m.carry(mv))
+		m.moving.over(mv.id)
 		m.underway.Store(true) // until the row says that it arrived
 	}
 	for _, a := range slices.Concat(d.made, d.kept) {
@@ -274,7 +276,7 @@ func record(ctx context.Context, tx *store.Tx, by Actor, function, object string
 	if by.RequestID == "" {
 		return nil
 	}
-	return tx.Answer(ctx, store.Answer{RequestID: by.RequestID, Object: object, User: by.User, Func: function, JSON: []byte(`{"ok":true}`)})
+	return tx.Answer(ctx, store.Answer{RequestID: by.RequestID, Object: cmp.Or(by.about, object), User: by.User, Func: function, JSON: []byte(`{"ok":true}`)})
 }
 
 // written is an object as the audit table has it.

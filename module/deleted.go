@@ -48,7 +48,7 @@ func (m *Module) ForgetDeleted(ctx context.Context, by Actor, elids []string) ([
 		return nil, err
 	}
 	return m.all(ctx, by, elids, func(elid string) error {
-		return m.changeDeleted(ctx, by, "emaildomain.deleted.delete", scope, elid, func(ctx context.Context, tx *store.Tx, d store.Deleted) (*deed, error) {
+		return m.changeDeleted(ctx, by.numbered(elid), "emaildomain.deleted.delete", scope, elid, func(ctx context.Context, tx *store.Tx, d store.Deleted) (*deed, error) {
 			did := &deed{before: map[string]string{"deleted": d.Object, "owner": d.Owner}, mailboxes: d.Count, bytes: d.Used}
 			return did, tx.ExpireNow(ctx, d.ID)
 		})
@@ -63,23 +63,47 @@ func (m *Module) RestoreDeleted(ctx context.Context, by Actor, elids []string) (
 		return nil, err
 	}
 	return m.all(ctx, by, elids, func(elid string) error {
-		var d store.Deleted
-		err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-			d, err = buried(ctx, tx, scope, elid)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		owner, err := m.owner(ctx, scope, d.Owner)
-		if err != nil {
-			return err
-		}
-		if d.Domain == nil {
-			return m.restoreMailbox(ctx, by, scope, elid, owner)
-		}
-		return m.restoreDomain(ctx, by, scope, elid, owner, d)
+		return m.restore(ctx, by.numbered(elid), scope, elid)
 	})
+}
+
+const restoring = "emaildomain.deleted.restore"
+
+// numbered is the actor for what is done to something deleted: answers are kept by its
+// number, for several can have been one object.
+func (a Actor) numbered(elid string) Actor {
+	a.about = "#" + elid
+	return a
+}
+
+// unburied is what was deleted under a number, and whether this request has been
+// carried out: then it may be gone.
+func (m *Module) unburied(ctx context.Context, by Actor, function string, scope mail.Scope, elid string) (d store.Deleted, again bool, err error) {
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if by.Preview == nil {
+			if again, err = repeated(ctx, tx, by, function, by.about); again || err != nil {
+				return err
+			}
+		}
+		d, err = buried(ctx, tx, scope, elid)
+		return err
+	})
+	return d, again, err
+}
+
+func (m *Module) restore(ctx context.Context, by Actor, scope mail.Scope, elid string) error {
+	d, again, err := m.unburied(ctx, by, restoring, scope, elid)
+	if again || err != nil {
+		return err
+	}
+	owner, err := m.owner(ctx, scope, d.Owner)
+	if err != nil {
+		return err
+	}
+	if d.Domain == nil {
+		return m.restoreMailbox(ctx, by, scope, elid, owner)
+	}
+	return m.restoreDomain(ctx, by, scope, elid, owner, d)
 }
 
 func (m *Module) restoreDomain(ctx context.Context, by Actor, scope mail.Scope, elid string, owner mail.User, was store.Deleted) error {
@@ -90,6 +114,9 @@ func (m *Module) restoreDomain(ctx context.Context, by Actor, scope mail.Scope, 
 	}
 	dnsFacts, err := m.publication(ctx)
 	if err != nil {
+		return err
+	}
+	if err := mail.CheckNew(was.Name, facts.Params); err != nil {
 		return err
 	}
 	e := mail.EditOf(was.Domain)
@@ -103,7 +130,7 @@ func (m *Module) restoreDomain(ctx context.Context, by Actor, scope mail.Scope, 
 			return err
 		}
 	}
-	return m.changeDeleted(ctx, by, "emaildomain.deleted.restore", scope, elid, func(ctx context.Context, tx *store.Tx, d store.Deleted) (*deed, error) {
+	return m.changeDeleted(ctx, by, restoring, scope, elid, func(ctx context.Context, tx *store.Tx, d store.Deleted) (*deed, error) {
 		now, err := domain(ctx, tx, d.Name)
 		if err != nil {
 			return nil, err
@@ -161,7 +188,7 @@ func (m *Module) restoreDomain(ctx context.Context, by Actor, scope mail.Scope, 
 }
 
 func (m *Module) restoreMailbox(ctx context.Context, by Actor, scope mail.Scope, elid string, owner mail.User) error {
-	return m.changeDeleted(ctx, by, "emaildomain.deleted.restore", scope, elid, func(ctx context.Context, tx *store.Tx, d store.Deleted) (*deed, error) {
+	return m.changeDeleted(ctx, by, restoring, scope, elid, func(ctx context.Context, tx *store.Tx, d store.Deleted) (*deed, error) {
 		row, err := domain(ctx, tx, d.Name)
 		if err != nil {
 			return nil, err
@@ -174,10 +201,13 @@ func (m *Module) restoreMailbox(ctx context.Context, by Actor, scope mail.Scope,
 			return nil, err
 		}
 		back := d.Mailboxes[0]
+		if boxOf(boxes, back.Name) != nil {
+			return nil, &mail.Error{Kind: mail.Exists, Field: "name", Value: d.Object, Text: "exists_box"}
+		}
 		if err := mayBe(ctx, tx, back, nil, owner); err != nil {
 			return nil, err
 		}
-		if err := m.vacate(ctx, tx, d.Name); err != nil {
+		if err := m.vacateBox(ctx, tx, back.Address()); err != nil {
 			return nil, err
 		}
 		if err := tx.InsertMailbox(ctx, &back); err != nil {
@@ -205,22 +235,18 @@ func (m *Module) unbury(ctx context.Context, tx *store.Tx, did *deed, d store.De
 	}
 	d.State = store.MailRestoring
 	did.moves = append(did.moves, m.moveOf(d))
+	m.moving.begin(tx, d.ID)
 	return tx.SetMailState(ctx, d.ID, d.State)
 }
 
 // changeDeleted is change for something that was deleted.
 func (m *Module) changeDeleted(ctx context.Context, by Actor, function string, scope mail.Scope, elid string,
 	decide func(context.Context, *store.Tx, store.Deleted) (*deed, error)) error {
-	var object string
-	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
-		d, err := buried(ctx, tx, scope, elid)
-		object = d.Object
-		return err
-	})
-	if err != nil {
+	d, again, err := m.unburied(ctx, by, function, scope, elid)
+	if again || err != nil {
 		return err
 	}
-	return m.change(ctx, by, function, object, func(ctx context.Context, tx *store.Tx) (*deed, error) {
+	return m.change(ctx, by, function, d.Object, func(ctx context.Context, tx *store.Tx) (*deed, error) {
 		d, err := buried(ctx, tx, scope, elid)
 		if err != nil {
 			return nil, err

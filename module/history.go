@@ -123,10 +123,45 @@ func (m *Module) Undo(ctx context.Context, by Actor, elid, change string) (mail.
 			continue
 		case p.Made:
 			return wrong("value_change_made")
+		case p.Gone && p.before["name"] == "": // mail that was removed for good
+			return wrong("value_change")
 		case p.Gone:
-			return m.AddDomain(ctx, by, mail.EditOf(p.before))
+			return m.bringBack(ctx, by, p)
 		}
 		return m.EditDomain(ctx, by, elid, mail.EditOf(p.before))
 	}
 	return wrong("value_change")
+}
+
+// bringBack undoes the deletion of a domain: with its mailboxes and mail while they are
+// in the trash, else with its settings alone.
+func (m *Module) bringBack(ctx context.Context, by Actor, p Past) (mail.Name, error) {
+	scope, err := m.scope(ctx, by)
+	if err != nil {
+		return mail.Name{}, err
+	}
+	n, err := mail.ParseName(p.before["name"])
+	if err != nil {
+		return n, fmt.Errorf("read change %d: %w", p.ID, err)
+	}
+	by.about = fmt.Sprintf("change %d", p.ID)
+	var again bool
+	var id int64
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if by.Preview == nil {
+			if again, err = repeated(ctx, tx, by, restoring, by.about); again || err != nil {
+				return err
+			}
+		}
+		id, err = tx.DomainDeletedAt(ctx, n, p.At)
+		return err
+	})
+	switch {
+	case again || err != nil:
+		return n, err
+	case id == 0:
+		by.about = ""
+		return m.AddDomain(ctx, by, mail.EditOf(p.before))
+	}
+	return n, m.restore(ctx, by, scope, strconv.FormatInt(id, 10))
 }

@@ -15,7 +15,7 @@ import (
 // AddMailbox makes a mailbox and returns its address.
 func (m *Module) AddMailbox(ctx context.Context, by Actor, e mail.MailboxEdit) (mail.Address, error) {
 	var none mail.Address
-	d, _, err := m.find(ctx, by, e.Domain)
+	d, scope, err := m.find(ctx, by, e.Domain)
 	if err != nil {
 		if x, ok := errors.AsType[*mail.Error](err); ok && x.Kind == mail.NotFound {
 			err = &mail.Error{Kind: mail.Invalid, Field: "domainname", Value: e.Domain, Text: "value_domainname"}
@@ -49,19 +49,20 @@ func (m *Module) AddMailbox(ctx context.Context, by Actor, e mail.MailboxEdit) (
 	if b.Password, err = m.hash(ctx, *e.Passwd); err != nil {
 		return none, err
 	}
-	return b.Address(), m.changeMailbox(ctx, by, "email.edit", b.Address(), d.Owner, func(ctx context.Context, tx *store.Tx, before *mail.Mailbox) (*mail.Mailbox, error) {
+	at := target{elid: e.Name, of: b.Address(), scope: scope, owner: &owner}
+	return b.Address(), m.changeMailbox(ctx, by, "email.edit", at, func(ctx context.Context, tx *store.Tx, before *mail.Mailbox) (*mail.Mailbox, error) {
 		if before != nil {
 			return nil, &mail.Error{Kind: mail.Exists, Field: "name", Value: e.Name}
 		}
 		b.PasswdAt = tx.Now
 		return &b, nil
-	}, owner)
+	})
 }
 
 // EditMailbox changes the mailbox elid. Name and domain in e that are not its own
 // are refused: an address is fixed.
 func (m *Module) EditMailbox(ctx context.Context, by Actor, elid string, e mail.MailboxEdit) (mail.Address, error) {
-	b, d, err := m.findMailbox(ctx, by, elid)
+	b, d, scope, err := m.findMailbox(ctx, by, elid)
 	if err != nil {
 		return mail.Address{}, err
 	}
@@ -88,7 +89,8 @@ func (m *Module) EditMailbox(ctx context.Context, by Actor, elid string, e mail.
 	if err != nil {
 		return mail.Address{}, err
 	}
-	return b.Address(), m.changeMailbox(ctx, by, "email.edit", b.Address(), d.Owner, func(ctx context.Context, tx *store.Tx, before *mail.Mailbox) (*mail.Mailbox, error) {
+	at := target{elid: elid, of: b.Address(), scope: scope, owner: &owner}
+	return b.Address(), m.changeMailbox(ctx, by, "email.edit", at, func(ctx context.Context, tx *store.Tx, before *mail.Mailbox) (*mail.Mailbox, error) {
 		if before == nil {
 			return nil, missed(elid)
 		}
@@ -100,7 +102,7 @@ func (m *Module) EditMailbox(ctx context.Context, by Actor, elid string, e mail.
 			after.Password, after.PasswdAt = hash, tx.Now
 		}
 		return &after, nil
-	}, owner)
+	})
 }
 
 // limits is the owner of a domain with its plan; one who is no longer there has no
@@ -116,15 +118,15 @@ func (m *Module) limits(ctx context.Context, name string) (mail.User, error) {
 	return u, nil
 }
 
-// findMailbox is the mailbox that elid names, box@domain, and its domain.
-func (m *Module) findMailbox(ctx context.Context, by Actor, elid string) (b mail.Mailbox, d mail.Domain, err error) {
-	scope, err := m.scope(ctx, by)
-	if err != nil {
-		return b, d, err
+// findMailbox is the mailbox that elid names, box@domain, its domain, and the actor's
+// scope.
+func (m *Module) findMailbox(ctx context.Context, by Actor, elid string) (b mail.Mailbox, d mail.Domain, scope mail.Scope, err error) {
+	if scope, err = m.scope(ctx, by); err != nil {
+		return b, d, scope, err
 	}
 	a, err := mail.ParseAddress(elid)
 	if err != nil {
-		return b, d, missed(elid)
+		return b, d, scope, missed(elid)
 	}
 	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
 		var found bool
@@ -139,23 +141,31 @@ func (m *Module) findMailbox(ctx context.Context, by Actor, elid string) (b mail
 		}
 		return err
 	})
-	return b, d, err
+	return b, d, scope, err
 }
 
-// changeMailbox is change for a mailbox of a domain that belongs to owner. Decide
-// gets the mailbox as it stands, nil where there is none, and returns it as it is to
-// be, nil for gone. What the mailbox gets more is held to the plan in room.
-func (m *Module) changeMailbox(ctx context.Context, by Actor, function string, a mail.Address, owner string,
-	decide func(ctx context.Context, tx *store.Tx, before *mail.Mailbox) (after *mail.Mailbox, err error), room mail.User) error {
+// A target is the mailbox that a change is about.
+type target struct {
+	elid  string // as the caller named it
+	of    mail.Address
+	scope mail.Scope // of the actor
+	owner *mail.User // of the domain, whose plan holds; nil: the change needs nothing that a plan limits
+}
+
+// changeMailbox is change for a mailbox. Decide gets it as it stands, nil where there
+// is none, and returns it as it is to be, nil for gone.
+func (m *Module) changeMailbox(ctx context.Context, by Actor, function string, at target,
+	decide func(ctx context.Context, tx *store.Tx, before *mail.Mailbox) (after *mail.Mailbox, err error)) error {
+	a := at.of
 	return m.change(ctx, by, function, a.String(), func(ctx context.Context, tx *store.Tx) (*deed, error) {
 		d, err := domain(ctx, tx, a.Domain)
 		switch {
 		case err != nil:
 			return nil, err
-		case d == nil:
-			return nil, missed(a.String())
-		case d.Owner != owner: // changed since we asked for the owner's limits
-			return nil, &mail.Error{Kind: mail.Busy, Field: "elid", Value: a.String()}
+		case d == nil || !at.scope.Has(d.Owner):
+			return nil, missed(at.elid)
+		case at.owner != nil && d.Owner != at.owner.Name: // changed since we asked for the owner's limits
+			return nil, &mail.Error{Kind: mail.Busy, Field: "elid", Value: at.elid}
 		}
 		boxes, err := tx.MailboxesOf(ctx, a.Domain)
 		if err != nil {
@@ -170,20 +180,20 @@ func (m *Module) changeMailbox(ctx context.Context, by Actor, function string, a
 		if before != nil && after != nil && maps.Equal(did.before, did.after) && before.Password == after.Password {
 			return nil, nil
 		}
-		if after != nil {
-			if err := mayBe(ctx, tx, *after, before, room); err != nil {
+		if after != nil && at.owner != nil {
+			if err := mayBe(ctx, tx, *after, before, *at.owner); err != nil {
 				return nil, err
 			}
 		}
 		switch {
 		case before == nil:
-			if err := m.vacate(ctx, tx, a.Domain); err != nil {
+			if err := m.vacateBox(ctx, tx, a); err != nil {
 				return nil, err
 			}
 			did.made = append(did.made, a)
 			err = tx.InsertMailbox(ctx, after)
 		case after == nil:
-			if err := m.bury(ctx, tx, by, did, store.Deleted{Object: a.String(), Name: a.Domain, Owner: owner, Mailboxes: []mail.Mailbox{*before}}); err != nil {
+			if err := m.bury(ctx, tx, by, did, store.Deleted{Object: a.String(), Name: a.Domain, Owner: d.Owner, Mailboxes: []mail.Mailbox{*before}}); err != nil {
 				return nil, err
 			}
 			err = tx.DeleteMailbox(ctx, a)

@@ -28,49 +28,56 @@ func (m *Module) ResumeMailboxes(ctx context.Context, by Actor, elids []string) 
 
 // eachMailbox does the same to every mailbox of a group, each on its own.
 func (m *Module) eachMailbox(ctx context.Context, by Actor, function string, elids []string, decide func(*mail.Mailbox) *mail.Mailbox) ([]Outcome, error) {
-	return m.all(ctx, by, elids, func(elid string) error {
-		b, d, err := m.findMailbox(ctx, by, elid)
-		if err != nil {
-			return err
-		}
-		return m.changeMailbox(ctx, by, function, b.Address(), d.Owner, func(_ context.Context, _ *store.Tx, before *mail.Mailbox) (*mail.Mailbox, error) {
+	return m.eachAddress(ctx, by, elids, func(at target) error {
+		return m.changeMailbox(ctx, by, function, at, func(_ context.Context, _ *store.Tx, before *mail.Mailbox) (*mail.Mailbox, error) {
 			if before == nil {
-				return nil, missed(elid)
+				return nil, missed(at.elid)
 			}
 			after := *before
 			return decide(&after), nil
-		}, mail.User{Name: d.Owner})
+		})
+	})
+}
+
+// eachAddress is all for elids that name mailboxes, in the actor's scope.
+func (m *Module) eachAddress(ctx context.Context, by Actor, elids []string, one func(target) error) ([]Outcome, error) {
+	scope, err := m.scope(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	return m.all(ctx, by, elids, func(elid string) error {
+		a, err := mail.ParseAddress(elid)
+		if err != nil {
+			return missed(elid)
+		}
+		return one(target{elid: elid, of: a, scope: scope})
 	})
 }
 
 // ClearMailboxes empties mailboxes. Their mail goes to the trash, and is removed for
 // good when its time is over.
 func (m *Module) ClearMailboxes(ctx context.Context, by Actor, elids []string) ([]Outcome, error) {
-	return m.all(ctx, by, elids, func(elid string) error {
-		b, d, err := m.findMailbox(ctx, by, elid)
-		if err != nil {
-			return err
-		}
-		return m.change(ctx, by, "email.clear", b.Address().String(), func(ctx context.Context, tx *store.Tx) (*deed, error) {
-			now, found, err := tx.Mailbox(ctx, b.Address())
-			if err != nil || !found {
-				return nil, firstOf(err, missed(elid))
+	return m.eachAddress(ctx, by, elids, func(at target) error {
+		return m.change(ctx, by, "email.clear", at.of.String(), func(ctx context.Context, tx *store.Tx) (*deed, error) {
+			d, err := domain(ctx, tx, at.of.Domain)
+			if err != nil || d == nil || !at.scope.Has(d.Owner) {
+				return nil, firstOf(err, missed(at.elid))
 			}
-			if err := m.vacate(ctx, tx, b.Domain); err != nil {
-				return nil, err
+			now, found, err := tx.Mailbox(ctx, at.of)
+			if err != nil || !found {
+				return nil, firstOf(err, missed(at.elid))
 			}
 			did := &deed{before: now.Values(), after: now.Values()}
 			did.before["used"], did.after["used"] = fmt.Sprint(now.Used), "0"
-			if err := m.bury(ctx, tx, by, did, store.Deleted{Object: elidOf(now), Name: b.Domain, Owner: d.Owner, Mailboxes: []mail.Mailbox{now}}); err != nil {
+			what := store.Deleted{Object: at.of.String(), Name: at.of.Domain, Owner: d.Owner, Mailboxes: []mail.Mailbox{now}}
+			if err := m.bury(ctx, tx, by, did, what); err != nil {
 				return nil, err
 			}
-			did.kept = append(did.kept, b.Address())
-			return did, nil
+			did.kept = append(did.kept, at.of)
+			return did, tx.SetUsed(ctx, at.of, 0)
 		})
 	})
 }
-
-func elidOf(b mail.Mailbox) string { return b.Address().String() }
 
 func firstOf(errs ...error) error {
 	for _, err := range errs {
@@ -118,7 +125,7 @@ type MailboxForm struct {
 func (m *Module) OpenMailbox(ctx context.Context, by Actor, elid string, e mail.MailboxEdit) (MailboxForm, error) {
 	f := MailboxForm{New: elid == "", Edit: e}
 	if !f.New {
-		b, d, err := m.findMailbox(ctx, by, elid)
+		b, d, _, err := m.findMailbox(ctx, by, elid)
 		f.Mailbox, f.Greylist, f.Spamassassin = b, d.Greylist, d.Spamassassin
 		return f, err
 	}

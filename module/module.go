@@ -32,6 +32,7 @@ type Module struct {
 	changes zerolog.Logger // a line for each change of a domain
 
 	unpublished atomic.Bool // a committed change is not in the files: reconcile is wanted
+	moving      moving
 	underway    atomic.Bool // deleted mail was moved, and its row does not say so yet
 	hashes      atomic.Int64
 	hashing     chan struct{} // one password at a time: a hash takes 19 MB
@@ -74,6 +75,8 @@ type Actor struct {
 	RequestID string // empty: the call cannot be repeated safely
 	RemoteIP  string
 	Preview   *Preview // not nil: nothing is changed, and this is told what would be
+
+	about string // what answers are kept under; empty: the object that is changed
 }
 
 // scope is the circle of owners that an actor may see. It is worked out before

@@ -18,6 +18,7 @@ type Repair struct {
 	files.Finding
 	Err  error // nil: put right, or left alone because it is foreign
 	Left bool  // foreign: not ours to touch
+	box  bool  // it is the directory of a mailbox
 }
 
 // Said is the repair in words.
@@ -55,9 +56,7 @@ func (m *Module) Reconcile(ctx context.Context) (repairs []Repair, err error) {
 	for _, what := range made {
 		m.log.Warn().Str("done", what).Msg("a directory was not as it is to be")
 	}
-	if err := m.Settle(ctx); err != nil { // mail on its way back is not to find another directory in its place
-		return nil, err
-	}
+	m.settle(ctx) // first, so that mail on its way back finds no other directory in its place
 	differ, err := m.compare(ctx)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("compare files with the database: %w", err), m.refuseNothing(ctx))
@@ -91,7 +90,7 @@ func (m *Module) Reconcile(ctx context.Context) (repairs []Repair, err error) {
 		if r.Err != nil {
 			m.unpublished.Store(true)
 		}
-		if r.Err != nil && r.Drift == files.FileMissing {
+		if r.Err != nil && r.Drift == files.FileMissing && !r.box { // without a directory mail waits by itself
 			lost++
 		}
 	}
@@ -178,11 +177,7 @@ func (m *Module) compare(ctx context.Context) ([]difference, error) {
 			}
 			delete(extra, d.Name.String())
 			for _, b := range s.Boxes {
-				finding, is, err := m.tree.BoxDrift(b.Address())
-				if err != nil {
-					return err
-				}
-				if is {
+				if finding, is := m.tree.BoxDrift(b.Address()); is {
 					differ = append(differ, difference{name: d.Name.String(), box: b.Address(), finding: finding})
 				}
 			}
@@ -247,7 +242,7 @@ const atATime = 64
 func (m *Module) repair(ctx context.Context, differ []difference) (repairs []Repair, err error) {
 	err = m.db.Alone(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return m.again(ctx, tx, differ, func(d difference, want files.File) error {
-			r := Repair{Finding: d.finding, Left: d.finding.Drift == files.FileForeign}
+			r := Repair{Finding: d.finding, Left: d.finding.Drift == files.FileForeign, box: !d.box.IsZero()}
 			switch {
 			case r.Left:
 			case !d.box.IsZero():
@@ -275,7 +270,7 @@ func (m *Module) again(ctx context.Context, tx *store.Tx, differ []difference, e
 		case d.box.IsZero():
 			d.finding, is, err = m.tree.Compare(want)
 		case want.Body != nil: // the mailbox is there
-			d.finding, is, err = m.tree.BoxDrift(d.box)
+			d.finding, is = m.tree.BoxDrift(d.box)
 		}
 		if err != nil {
 			return err
@@ -345,9 +340,7 @@ func (m *Module) Start(ctx context.Context) ([]Repair, error) {
 	if err := m.tree.EmptyStage(); err != nil {
 		return nil, err
 	}
-	if err := m.Settle(ctx); err != nil {
-		return nil, err
-	}
+	m.settle(ctx)
 	var s store.State
 	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		s, err = tx.State(ctx)
@@ -360,6 +353,14 @@ func (m *Module) Start(ctx context.Context) ([]Repair, error) {
 		return nil, nil
 	}
 	return m.Reconcile(ctx)
+}
+
+// settle is Settle for who goes on without it: mail of one domain that cannot be moved
+// keeps no other domain from being served. It is tried again.
+func (m *Module) settle(ctx context.Context) {
+	if err := m.Settle(ctx); err != nil {
+		m.log.Error().Err(err).Msg("deleted mail is not where it belongs yet")
+	}
 }
 
 // Unpublished says that a committed change is not in the files yet, so that

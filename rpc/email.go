@@ -121,6 +121,9 @@ func deletedList(ds []module.Deleted, total int64, q mail.Query, by module.Actor
 		}
 		l.Elems = append(l.Elems, v)
 	}
+	if q.Name != "" {
+		l.Filters = append(l.Filters, wire.Filter{Name: "f_name", Value: q.Name})
+	}
 	return l
 }
 

@@ -90,6 +90,7 @@ func (c *serve) Run(ctx context.Context) (err error) {
 	background, stop := context.WithCancel(ctx)
 	var keepers sync.WaitGroup
 	keepers.Go(func() { keep(background, w.module, log) })
+	keepers.Go(func() { work(background, w.module, log) })
 	keepers.Go(func() { rotate(background, moved, changes, log) })
 	keepers.Go(func() {
 		if err := systemd.Watchdog(background, func() bool { return true }); err != nil {
@@ -197,9 +198,8 @@ const (
 	measureEvery = 5 * time.Minute
 )
 
-// keep does what goes on beside calls: it publishes what could not be published at
-// once, ends sessions, and does the jobs.
-func keep(ctx context.Context, m *module.Module, log zerolog.Logger) {
+// work does the jobs that may take long: nothing else waits for them.
+func work(ctx context.Context, m *module.Module, log zerolog.Logger) {
 	due := map[string]time.Time{}
 	jobs := []struct {
 		name  string
@@ -210,6 +210,29 @@ func keep(ctx context.Context, m *module.Module, log zerolog.Logger) {
 		{"measure mailboxes", measureEvery, m.Measure},
 		{"tidy", tidyEvery, func(ctx context.Context) error { return m.ForgetAnswers(ctx, time.Now()) }},
 	}
+	look := time.NewTicker(retryFirst)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-look.C:
+			for _, j := range jobs {
+				if now.Before(due[j.name]) {
+					continue
+				}
+				due[j.name] = now.Add(j.every)
+				if err := j.do(ctx); err != nil && ctx.Err() == nil {
+					log.Error().Err(err).Msg(j.name)
+				}
+			}
+		}
+	}
+}
+
+// keep does what goes on beside calls and is due soon: it publishes what could not be
+// published at once, and ends sessions.
+func keep(ctx context.Context, m *module.Module, log zerolog.Logger) {
 	look := time.NewTicker(retryFirst)
 	defer look.Stop()
 	wait := retryFirst
@@ -227,12 +250,6 @@ func keep(ctx context.Context, m *module.Module, log zerolog.Logger) {
 			told("end sessions", m.EndSessions(ctx))
 			if m.Underway() {
 				told("settle deleted mail", m.Settle(ctx))
-			}
-			for _, j := range jobs {
-				if !now.Before(due[j.name]) {
-					due[j.name] = now.Add(j.every)
-					told(j.name, j.do(ctx))
-				}
 			}
 			if !m.Unpublished() || now.Before(next) {
 				continue

@@ -1,7 +1,6 @@
 package files
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"maildomain/module/mail"
 )
@@ -35,14 +36,19 @@ func (t *Tree) MakeBox(a mail.Address) error {
 func (t *Tree) makeBox(a mail.Address) error {
 	box := t.layout.BoxPath(a)
 	if empty, err := t.isEmpty(box); err == nil && !empty {
-		left := path.Join(t.layout.Trash(), "left."+t.run+"."+strconv.FormatUint(t.staged.Add(1), 10))
-		if err := t.root.Rename(box, left); err != nil {
+		if err := t.setAside(box); err != nil {
 			return err
 		}
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return t.KeepBox(a)
+}
+
+// setAside moves mail that nobody knows of to a name in the trash that no row has.
+func (t *Tree) setAside(p string) error {
+	left := path.Join(t.layout.Trash(), "left."+t.run+"."+strconv.FormatUint(t.staged.Add(1), 10))
+	return t.root.Rename(p, left)
 }
 
 // isEmpty says that nothing lies in a directory.
@@ -59,55 +65,72 @@ func (t *Tree) isEmpty(p string) (bool, error) {
 	return false, err
 }
 
-// openDir opens a directory, and follows no link in its place.
+// openDir opens a directory, and follows no link in its place: os.Root would follow
+// one that stays below the root.
 func (t *Tree) openDir(p string) (*os.File, error) {
-	return t.root.OpenFile(p, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	above, err := t.openPlace(path.Dir(p))
+	if err != nil {
+		return nil, err
+	}
+	defer above.dir.Close()
+	return above.openFile(path.Base(p), unix.O_RDONLY|unix.O_DIRECTORY, 0)
 }
 
 // KeepBox makes the directory of a mailbox where it is missing, and puts its owner
 // and mode right. What lies in it stays.
 func (t *Tree) KeepBox(a mail.Address) error {
-	for _, d := range []struct {
-		path string
-		mode fs.FileMode
-		own  owner
-	}{
-		{t.layout.MailPath(a.Domain), domainMode, t.own[t.layout.MailUser]},
-		{t.layout.BoxPath(a), boxMode, t.own[mailOwner]},
-	} {
-		if err := t.root.Mkdir(d.path, d.mode); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		f, err := t.openDir(d.path)
-		if err != nil {
-			return err
-		}
-		_, err = d.own.give(f, d.mode)
-		if err := errors.Join(err, f.Close()); err != nil {
-			return err
-		}
+	if err := t.keepMail(a.Domain); err != nil {
+		return err
+	}
+	return t.keepDir(t.layout.BoxPath(a), boxMode, t.own[mailOwner])
+}
+
+// keepMail is KeepBox for the directory of all mailboxes of a domain.
+func (t *Tree) keepMail(n mail.Name) error {
+	return t.keepDir(t.layout.MailPath(n), domainMode, t.own[t.layout.MailUser])
+}
+
+func (t *Tree) keepDir(p string, mode fs.FileMode, o owner) error {
+	if err := t.root.Mkdir(p, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return explain(fmt.Errorf("make %s: %w", p, err))
+	}
+	f, err := t.openDir(p)
+	if err != nil {
+		return explain(fmt.Errorf("open %s: %w", p, err))
+	}
+	_, err = o.give(f, mode)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return explain(fmt.Errorf("give %s to its owner: %w", p, err))
 	}
 	return nil
 }
 
-// BoxDrift says how the directory of a mailbox differs from what it is to be; false
-// where it does not.
-func (t *Tree) BoxDrift(a mail.Address) (Finding, bool, error) {
+// BoxDrift says how the directory of a mailbox, or that of its domain, differs from
+// what it is to be; false where neither does. What is no directory, such as a link that
+// somebody put there, is foreign.
+func (t *Tree) BoxDrift(a mail.Address) (Finding, bool) {
 	f := Finding{Path: t.layout.BoxPath(a)}
-	info, err := t.root.Lstat(f.Path)
+	domain, err := t.root.Lstat(t.layout.MailPath(a.Domain))
+	var box fs.FileInfo
+	if err == nil {
+		box, err = t.root.Lstat(f.Path)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		f.Drift = FileMissing
-	case err != nil:
-		return f, false, fmt.Errorf("compare %s: %w", f.Path, err)
-	case !info.IsDir():
+	case err != nil, !domain.IsDir(), !box.IsDir():
 		f.Drift = FileForeign
-	case info.Mode().Perm() != boxMode, t.own[mailOwner].set && !t.own[mailOwner].has(info):
+	case !t.own[t.layout.MailUser].keeps(domain, domainMode), !t.own[mailOwner].keeps(box, boxMode):
 		f.Drift = FileOwner
 	default:
-		return f, false, nil
+		return f, false
 	}
-	return f, true, nil
+	return f, true
+}
+
+// keeps says that a directory has this owner, where that is not open, and mode.
+func (o owner) keeps(d fs.FileInfo, mode fs.FileMode) bool {
+	return d.Mode().Perm() == mode && (!o.set || o.has(d))
 }
 
 // DropBox removes the directory of a mailbox that did not come to be; one that
@@ -122,34 +145,72 @@ func (t *Tree) trashed(id int64) string {
 	return path.Join(t.layout.Trash(), strconv.FormatInt(id, 10))
 }
 
+// FreeTrash makes sure that nothing lies in the trash under a number that was given
+// just now: it would be mail of a database that is no longer this one.
+func (t *Tree) FreeTrash(id int64) error {
+	if err := t.setAside(t.trashed(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return explain(fmt.Errorf("make room in the trash: %w", err))
+	}
+	return nil
+}
+
 // Lay puts the directory of a domain or a mailbox into the trash under a number.
 // Repeating it is harmless, and so is a directory that is not there.
 func (t *Tree) Lay(id int64, from string) error {
-	return t.carry(from, t.trashed(id))
-}
-
-// Bring is Lay the other way round.
-func (t *Tree) Bring(id int64, to string) error {
-	if err := t.root.Mkdir(path.Dir(to), domainMode); err != nil && !errors.Is(err, fs.ErrExist) {
-		return explain(fmt.Errorf("bring mail back to %s: %w", to, err))
-	}
-	// An empty directory in its place was made by reconcile, or is left of another.
-	if empty, err := t.isEmpty(to); err == nil && empty {
-		if err := t.root.Remove(to); err != nil {
-			return explain(fmt.Errorf("bring mail back to %s: %w", to, err))
-		}
-	}
-	return t.carry(t.trashed(id), to)
-}
-
-func (t *Tree) carry(from, to string) error {
+	to := t.trashed(id)
 	if _, err := t.root.Lstat(to); err == nil {
-		return nil // it was carried before
+		return nil // it was laid there before; what stands in its place is somebody else's
 	}
 	if err := t.root.Rename(from, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return explain(fmt.Errorf("move %s to %s: %w", from, to, err))
 	}
 	return nil
+}
+
+// Bring is Lay the other way round. It says whether a directory stands in the place
+// then. It never puts mail over other mail.
+func (t *Tree) Bring(id int64, to string) (there bool, err error) {
+	if there, err = t.bring(t.trashed(id), to); err != nil {
+		err = explain(fmt.Errorf("bring mail back to %s: %w", to, err))
+	}
+	return there, err
+}
+
+func (t *Tree) bring(from, to string) (there bool, err error) {
+	if _, err := t.root.Lstat(from); errors.Is(err, fs.ErrNotExist) { // it was brought before, or there was none
+		info, err := t.root.Lstat(to)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return err == nil && info.IsDir(), err
+	}
+	if domain := path.Dir(to); domain != t.layout.Mail {
+		if err := t.keepMail(mail.StoredName(path.Base(domain))); err != nil {
+			return false, err
+		}
+	} else if err := t.dropEmpty(to); err != nil {
+		return false, err
+	}
+	if err := t.root.Rename(from, to); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// dropEmpty removes the empty directories of mailboxes below a domain's directory:
+// reconcile made them while their mail was on its way back.
+func (t *Tree) dropEmpty(p string) error {
+	err := t.names(p, func(name string) error {
+		box := path.Join(p, name)
+		if info, err := t.root.Lstat(box); err == nil && info.IsDir() {
+			_ = t.root.Remove(box) // not empty: it stays, and the rename fails
+		}
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Erase removes mail from the trash for good.
@@ -160,43 +221,64 @@ func (t *Tree) Erase(id int64) error {
 	return nil
 }
 
+// Bounds of what a maildirsize says: Dovecot writes it anew when it passes 5 KB.
+const (
+	longestMaildirsize = 64 << 10
+	mostUsed           = 1 << 50 // bytes
+)
+
 // Used is how many bytes a mailbox holds, as Dovecot counts them for its quota
-// (Maildir++, the file maildirsize); false where it has not counted yet.
-func (t *Tree) Used(a mail.Address) (int64, bool, error) {
-	box, err := t.root.OpenRoot(t.layout.BoxPath(a))
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, false, nil
-	}
+// (Maildir++, the file maildirsize); false where that is not known. What lies in the
+// box is its user's: no link is followed, no pipe waited for, and what is not as
+// Dovecot writes it says nothing.
+func (t *Tree) Used(a mail.Address) (int64, bool) {
+	box, err := t.openDir(t.layout.BoxPath(a))
 	if err != nil {
-		return 0, false, err
+		return 0, false
 	}
 	defer box.Close()
-	// What lies in the box is its user's: no link is followed, and no pipe waited for.
-	f, err := box.OpenFile("Maildir/maildirsize", os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	maildir, err := (&place{dir: box}).openFile("Maildir", unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return 0, false, nil
+		return 0, false
+	}
+	defer maildir.Close()
+	f, err := (&place{dir: maildir}).openFile("maildirsize", unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return 0, false
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return 0, false, err
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return 0, false
 	}
-	return sumMaildirsize(io.LimitReader(f, 1<<20))
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Nlink != 1 { // it is another file too
+		return 0, false
+	}
+	text, err := io.ReadAll(io.LimitReader(f, longestMaildirsize+1))
+	if err != nil || len(text) > longestMaildirsize {
+		return 0, false
+	}
+	return sumMaildirsize(string(text))
 }
 
 // sumMaildirsize adds up the lines after the first, "bytes messages" each, which
-// may be negative.
-func sumMaildirsize(r io.Reader) (sum int64, counted bool, err error) {
-	lines := bufio.NewScanner(r)
-	for first := true; lines.Scan(); first = false {
-		if first {
-			continue
+// may be negative; false where one is not like that, or torn.
+func sumMaildirsize(text string) (sum int64, counted bool) {
+	_, rest, _ := strings.Cut(text, "\n")
+	for rest != "" {
+		line, after, whole := strings.Cut(rest, "\n")
+		fields := strings.Fields(line)
+		if !whole || len(fields) != 2 {
+			return 0, false
 		}
-		size, _, _ := strings.Cut(strings.TrimSpace(lines.Text()), " ")
-		n, err := strconv.ParseInt(size, 10, 64)
-		if err != nil {
-			return 0, false, nil // torn: it is counted anew with the next letter
+		n, err := strconv.ParseInt(fields[0], 10, 64)
+		if err != nil || n > mostUsed || n < -mostUsed {
+			return 0, false
 		}
-		sum, counted = sum+n, true
+		sum, counted, rest = sum+n, true, after
 	}
-	return max(0, sum), counted, lines.Err()
+	if sum > mostUsed {
+		return 0, false
+	}
+	return max(0, sum), counted
 }

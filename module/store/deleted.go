@@ -177,6 +177,14 @@ func (tx *Tx) Deleted(ctx context.Context, id int64) (d Deleted, found bool, err
 	return d, found, err
 }
 
+// DomainDeletedAt is the number of the mail domain that was deleted at that instant and
+// can be brought back; 0 where there is none.
+func (tx *Tx) DomainDeletedAt(ctx context.Context, n mail.Name, at time.Time) (id int64, err error) {
+	_, err = tx.row(ctx, `SELECT id FROM deleted WHERE domain = ? AND kind = ? AND at = ? AND state <> 'restoring' AND until > ?`,
+		[]any{n.String(), kindDomain, at.UnixMilli(), tx.Now.UnixMilli()}, &id)
+	return id, err
+}
+
 // deletedSorts are the columns that the list of what was deleted can be sorted by.
 var deletedSorts = map[string]string{"id": "id", "object": "object", "owner": "owner", "at": "at", "until": "until", "used": "used", "mailboxes": "mailboxes"}
 
