@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"maildomain/cmd/panelcore/core"
 	"maildomain/rpc/wire"
@@ -24,7 +25,30 @@ func (v *visit) call(function string, params map[string]string) (*core.Answer, e
 }
 
 func (v *visit) callAs(id, function string, params map[string]string) (*core.Answer, error) {
-	return v.core.Call(v.r.Context(), v.by, core.Request{Func: function, Params: params, Lang: v.lang, ID: id, RemoteIP: v.address()})
+	begun := v.now()
+	a, err := v.core.Call(v.r.Context(), v.by, core.Request{Func: function, Params: params, Lang: v.lang, ID: id, RemoteIP: v.address()})
+	v.note(id, function, a, err, v.now().Sub(begun))
+	return a, err
+}
+
+// note writes the one line of a call, as the address for scripts does. Values of
+// parameters are not in it: any could be a secret.
+func (v *visit) note(id, function string, a *core.Answer, err error, took time.Duration) {
+	const longest = 100 // of a function's name; an address can say anything for it
+	ev := v.log.Info().Str("func", function[:min(len(function), longest)]).Str("user", v.by.User)
+	if v.by.Real != v.by.User {
+		ev = ev.Str("su_by", v.by.Real)
+	}
+	ev = ev.Str("remote", v.address())
+	switch e, ok := errors.AsType[*core.Error](err); {
+	case ok:
+		ev = ev.Str("result", "error").Str("error", e.Type+"("+e.Object+")")
+	case a != nil && a.Auth != nil:
+		ev = ev.Str("result", "auth")
+	case a != nil:
+		ev = ev.Str("result", a.Kind)
+	}
+	ev.Str("request_id", id).Bool("page", true).Dur("ms", took).Msg("call")
 }
 
 // change runs a function under a request id made of the page's own (_id) and of

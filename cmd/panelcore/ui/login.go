@@ -35,14 +35,15 @@ func (p *pages) logIn(v *visit) {
 	by, err := p.core.CheckPassword(v.r.Context(), name, password, v.address())
 	var a *core.Answer
 	if err == nil {
-		a, err = p.core.Call(v.r.Context(), by, core.Request{Func: "auth", Lang: v.lang, RemoteIP: v.address()})
+		v.endSession() // of whoever was here before
+		v.by = by
+		a, err = v.call("auth", nil)
 	}
 	if err != nil {
 		v.log.Warn().Str("remote", v.address()).Str("error", err.Error()).Msg("login refused")
 		v.render(loginStatus(err), v.words["log_in"], &loginPage{Name: name, Next: v.nextPage(), Error: v.sentence(err)})
 		return
 	}
-	v.endSession()
 	v.setCookie(v.cookieName(), a.Auth.ID, 0)
 	v.reload(v.nextPage())
 }
@@ -63,7 +64,7 @@ func (v *visit) endSession() {
 	if v.session == "" {
 		return
 	}
-	if _, err := v.core.Call(v.r.Context(), v.by, core.Request{Func: "logoff", Lang: v.lang, RemoteIP: v.address()}); err != nil {
+	if _, err := v.call("logoff", nil); err != nil {
 		v.log.Warn().Err(err).Msg("session not ended")
 	}
 	v.tabs.forget(v.session)

@@ -215,3 +215,19 @@ func TestLogInAsAnotherAndBack(t *testing.T) {
 		t.Error("a reseller becomes an administrator:", got.body)
 	}
 }
+
+// TestLogSaysWhoDidWhat: a line a call, as for scripts, and no value of a parameter.
+func TestLogSaysWhoDidWhat(t *testing.T) {
+	p := paneltest.Start(t, paneltest.Options{})
+	h := logIn(t, p, "reseller1")
+	h.send("/f/su", "elid", "user1")
+	h.send("/f/shelf.edit", "name", "visible-nowhere", "kind", "wood", "colour", "red", "secret", "hunter2hunter2")
+	newPerson(t, p).post("/login", "username", "user1", "password", "hunter2hunter2")
+	log := p.Log.String()
+	for _, line := range []string{
+		`"func":"auth","user":"reseller1","remote":"127.0.0.1","result":"auth"`, `"func":"shelf.edit","user":"user1","su_by":"reseller1","remote":"127.0.0.1","result":"ok"`, `"message":"login refused"`,
+	} {
+		contains(t, "log", log, line)
+	}
+	lacks(t, "log", log, "hunter2", "visible-nowhere", paneltest.Password)
+}

@@ -21,7 +21,6 @@ type visit struct {
 	*pages
 	w       http.ResponseWriter
 	r       *http.Request
-	begun   time.Time
 	by      core.Caller
 	session string // id of the session; empty: nobody has logged in
 	tab     *tab   // what is remembered for the session
@@ -72,7 +71,7 @@ func (p *pages) member(f func(*visit)) http.HandlerFunc {
 
 // visit reads a request and finds its session; nil for one that was answered.
 func (p *pages) visit(w http.ResponseWriter, r *http.Request) *visit {
-	v := &visit{pages: p, w: w, r: r, begun: p.now(), params: map[string]string{}, own: map[string]string{}}
+	v := &visit{pages: p, w: w, r: r, params: map[string]string{}, own: map[string]string{}}
 	if err := r.ParseForm(); err != nil {
 		code := http.StatusBadRequest
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -117,15 +116,12 @@ func (v *visit) read(from url.Values) {
 	}
 }
 
-// end answers for a page that panicked, and writes the one line of a visit.
+// end answers for a page that panicked.
 func (v *visit) end() {
 	if x := recover(); x != nil {
 		v.log.Error().Any("panic", x).Bytes("stack", debug.Stack()).Str("path", v.r.URL.Path).Msg("page panicked")
 		http.Error(v.w, "internal error", http.StatusInternalServerError)
 	}
-	const longest = 100
-	v.log.Info().Str("page", v.r.URL.Path[:min(len(v.r.URL.Path), longest)]).Str("method", v.r.Method).Str("user", v.by.User).
-		Str("remote", v.address()).Dur("ms", v.now().Sub(v.begun)).Msg("page")
 }
 
 // secure says whether the request came over TLS, here or at the proxy that
