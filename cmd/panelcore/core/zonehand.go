@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -65,21 +64,23 @@ func (z *zones) hand(ctx context.Context, w wire.DNS) ([]wire.DNSOutcome, error)
 	}); err != nil {
 		return nil, err
 	}
-	why := map[string]string{}
-	for _, zone := range in {
-		why[zone] = ""
-	}
-	delete(why, "")
-	for _, zone := range slices.Sorted(maps.Keys(why)) {
-		if reason, waits := z.waits(zone); waits {
-			if reason = z.passOn(zone); reason != "" {
-				why[zone] = reason
-			}
+	touched := slices.Sorted(slices.Values(in))
+	for _, zone := range slices.Compact(touched) {
+		if _, waits := z.waits(zone); zone == "" || !waits {
+			continue
 		}
-	}
-	for i, zone := range in {
-		if why[zone] != "" {
-			outcomes[i].State, outcomes[i].Reason = wire.DNSPending, why[zone]
+		why := z.passOn(zone)
+		if why == "" {
+			continue
+		}
+		names, err := z.unpassed(context.WithoutCancel(ctx), zone)
+		if err != nil {
+			return nil, err
+		}
+		for i := range outcomes {
+			if name, _ := parseName(outcomes[i].Name, true); in[i] == zone && names[name] {
+				outcomes[i].State, outcomes[i].Reason = wire.DNSPending, why
+			}
 		}
 	}
 	return outcomes, nil

@@ -1,9 +1,11 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -99,7 +101,7 @@ func (z *zones) passOn(zone string) string {
 			return why
 		}
 	}
-	return "it waits for the changes before it"
+	return "the name server has not taken all changes of the zone yet"
 }
 
 // waits says whether a zone is still to be passed on, and why it could not be.
@@ -135,6 +137,9 @@ func (z *zones) attempt(ctx context.Context, zone string) error {
 		z.hold.release()
 		return nil
 	}
+	if ctx.Err() != nil {
+		return nil // the next look goes on where this one ended
+	}
 	if errors.Is(err, errUnreached) {
 		z.hold.failed(z.now())
 	}
@@ -157,32 +162,73 @@ func (z *zones) failed(ctx context.Context, zone string, why error) error {
 	})
 }
 
+// mostRefused bounds how many names are tried one by one before the server takes one.
+const mostRefused = 20
+
 // exchange sends what differs, part by part, until nothing does. What the server
 // took is noted before the next part; sending it once more would change nothing.
+// When it refuses a part, its names are sent one by one, so that one that cannot be
+// does not hold back the others.
 func (z *zones) exchange(ctx context.Context, s *updateServer, zone string) error {
 	var sent difference
+	var failure error // the first refusal
+	refused, names, took := map[string]bool{}, maxUpdateRecords, false
 	for {
-		var part difference
-		if err := z.view(ctx, func(ctx context.Context, t *zoneTx) error {
-			if err := t.notePassed(ctx, s.addr, zone, sent); err != nil {
-				return err
-			}
-			all, err := t.difference(ctx, s.addr, zone)
-			if err != nil {
-				return err
-			}
-			if part = all.first(); !part.empty() {
-				return nil
-			}
-			return t.exec(ctx, "take zone off the queue", `DELETE FROM unpassed WHERE zone = ?`, zone)
-		}); err != nil || part.empty() {
-			return err
+		part, err := z.next(ctx, s, zone, sent, refused, names)
+		if err != nil || part.empty() {
+			return cmp.Or(err, failure)
 		}
-		if err := s.send(ctx, zone, part); err != nil {
+		err = s.send(ctx, zone, part)
+		sent = difference{}
+		switch of := part.names(); {
+		case err == nil:
+			sent, took = part, true
+		case !errors.Is(err, errContent):
 			return err
+		case len(of) > 1:
+			names = 1
+		default:
+			failure = cmp.Or(failure, err)
+			maps.Copy(refused, of)
+			if len(refused) >= mostRefused && !took {
+				return failure
+			}
 		}
-		sent = part
 	}
+}
+
+// next notes what the server took and returns what is to be sent then, of the names
+// that it has not refused. When nothing differs any more, the zone is off the queue.
+func (z *zones) next(ctx context.Context, s *updateServer, zone string, sent difference, refused map[string]bool, names int) (part difference, err error) {
+	err = z.view(ctx, func(ctx context.Context, t *zoneTx) error {
+		if err := t.notePassed(ctx, s.addr, zone, sent); err != nil {
+			return err
+		}
+		all, err := t.difference(ctx, s.addr, zone)
+		if err != nil {
+			return err
+		}
+		if all.empty() {
+			return t.exec(ctx, "take zone off the queue", `DELETE FROM unpassed WHERE zone = ?`, zone)
+		}
+		part = all.without(func(name string) bool { return refused[name] }).first(names)
+		return nil
+	})
+	return part, err
+}
+
+// unpassed returns the names of a zone that the server has not as they should be.
+func (z *zones) unpassed(ctx context.Context, zone string) (names map[string]bool, err error) {
+	s, err := newUpdateServer(z.params.all())
+	if err != nil || s == nil {
+		return nil, err
+	}
+	err = z.view(ctx, func(ctx context.Context, t *zoneTx) error {
+		d, err := t.difference(ctx, s.addr, zone)
+		names = d.names()
+		return err
+	})
+	return names, err
 }
 
 // difference returns what the server lacks of a zone, and what of ours it has too much.

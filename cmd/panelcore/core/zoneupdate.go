@@ -88,33 +88,65 @@ const (
 	maxUpdateText    = 16 << 10
 )
 
-// first returns as much of d as one update takes. Names are not divided, lest one be
-// seen half changed.
-func (d difference) first() difference {
-	names := map[string]int{} // bytes
+// first returns as much of d as one update takes, of no more than that many names.
+// Names are not divided, lest one be seen half changed; new addresses come before
+// what may refer to them, as servers want it of MX.
+func (d difference) first(names int) difference {
+	bytes := map[string]int{}
 	counts := map[string]int{}
+	var order []string
 	for _, r := range slices.Concat(d.add, d.remove) {
-		names[r.name] += len(r.value) + len(r.name) + 32
+		bytes[r.name] += len(r.value) + len(r.name) + 32
 		counts[r.name]++
+		order = append(order, r.name)
 	}
+	addresses := map[string]bool{}
+	for _, r := range d.add {
+		addresses[r.name] = addresses[r.name] || r.typ == "A" || r.typ == "AAAA"
+	}
+	slices.SortStableFunc(order, func(a, b string) int {
+		switch {
+		case addresses[a] == addresses[b]:
+			return 0
+		case addresses[a]:
+			return -1
+		}
+		return 1
+	})
 	taken := map[string]bool{}
-	records, bytes := 0, 0
-	for _, r := range slices.Concat(d.remove, d.add) {
-		if taken[r.name] {
+	records, size := 0, 0
+	for _, name := range order {
+		if taken[name] {
 			continue
 		}
-		records, bytes = records+counts[r.name], bytes+names[r.name]
-		if len(taken) > 0 && (records > maxUpdateRecords || bytes > maxUpdateText) {
+		records, size = records+counts[name], size+bytes[name]
+		if len(taken) == names || len(taken) > 0 && (records > maxUpdateRecords || size > maxUpdateText) {
 			break
 		}
-		taken[r.name] = true
+		taken[name] = true
 	}
-	others := func(r record) bool { return !taken[r.name] }
-	return difference{slices.DeleteFunc(slices.Clone(d.add), others), slices.DeleteFunc(slices.Clone(d.remove), others)}
+	return d.without(func(name string) bool { return !taken[name] })
 }
 
-// errUnreached says that the server did not answer: other zones need not be tried.
-var errUnreached = errors.New("the name server does not answer")
+// without returns d without what is about those names.
+func (d difference) without(names func(string) bool) difference {
+	about := func(r record) bool { return names(r.name) }
+	return difference{slices.DeleteFunc(slices.Clone(d.add), about), slices.DeleteFunc(slices.Clone(d.remove), about)}
+}
+
+// names returns the names that d is about.
+func (d difference) names() map[string]bool {
+	names := map[string]bool{}
+	for _, r := range slices.Concat(d.add, d.remove) {
+		names[r.name] = true
+	}
+	return names
+}
+
+var (
+	errUnreached = errors.New("the name server does not answer")     // other zones need not be tried
+	errContent   = errors.New("the name server refuses the records") // perhaps not all of them
+)
 
 // send has the server make the difference in its zone, or change nothing.
 func (s *updateServer) send(ctx context.Context, zone string, d difference) error {
@@ -135,6 +167,7 @@ func (s *updateServer) send(ctx context.Context, zone string, d difference) erro
 	switch {
 	case errors.Is(err, dns.ErrTime):
 		return fmt.Errorf("pass on to %s: its clock and this server's differ", s.addr)
+	case errors.Is(err, dns.ErrAuth) && answer != nil: // how the library puts NOTAUTH
 	case err != nil && answer != nil:
 		return fmt.Errorf("pass on to %s: %w", s.addr, err)
 	case err != nil:
@@ -146,7 +179,9 @@ func (s *updateServer) send(ctx context.Context, zone string, d difference) erro
 	case dns.RcodeSuccess:
 		return nil
 	case dns.RcodeYXRrset:
-		return fmt.Errorf("pass on to %s: one of the names is an alias there", s.addr)
+		return fmt.Errorf("pass on to %s: %w: a name is an alias there", s.addr, errContent)
+	case dns.RcodeRefused: // also MX to a name without an address
+		return fmt.Errorf("pass on to %s: %w of %s (REFUSED)", s.addr, errContent, zone)
 	}
 	return fmt.Errorf("pass on to %s: the server does not take changes of %s (%s)", s.addr, zone, dns.RcodeToString[answer.Rcode])
 }
