@@ -36,6 +36,7 @@ func (m *Module) EditSettings(ctx context.Context, by Actor, e mail.SettingsEdit
 	if by.Level != mail.LevelAdmin {
 		return &mail.Error{Kind: mail.Access, Field: "level"}
 	}
+	defer m.Doubt()
 	return m.change(ctx, by, "mailparam", "mailparam", func(ctx context.Context, tx *store.Tx) (*deed, error) {
 		s, err := settings(ctx, tx)
 		if err != nil {

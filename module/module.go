@@ -39,6 +39,7 @@ type Module struct {
 	over        logins        // whose sessions are to be ended
 	stock       stock         // of keys
 	silentUntil atomic.Int64  // no change waits for DNS before then, ms since 1970
+	doubt       atomic.Bool   // the panel may have other settings and plans than what rows say
 	drift       atomic.Int64  // files that differed and could not be put right, as of the last reconcile
 }
 

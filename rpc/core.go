@@ -29,6 +29,10 @@ const (
 // it is to be read, not changed. An error of the core's, or none of its answers in
 // time, is ErrUnavailable.
 type Core struct {
+	// Forgot is called when the core has said that what it told before may be so no
+	// longer; nil: nobody asks. It must not wait.
+	Forgot func()
+
 	limit   time.Duration
 	cache   cache
 	flights singleflight.Group
@@ -229,4 +233,9 @@ func (k *Core) leave(c *conn) {
 }
 
 // forget is module.invalidate.
-func (k *Core) forget(what string) { k.cache.forget(what) }
+func (k *Core) forget(what string) {
+	k.cache.forget(what)
+	if k.Forgot != nil {
+		k.Forgot()
+	}
+}

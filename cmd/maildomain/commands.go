@@ -34,6 +34,9 @@ func (c *reconcile) Run(ctx context.Context) (err error) {
 		printDifferences(differ)
 		return err
 	}
+	if err := prepare(ctx, w.module); err != nil {
+		return err
+	}
 	repairs, err := w.module.Reconcile(ctx)
 	left := 0
 	for _, r := range repairs {
@@ -48,7 +51,7 @@ func (c *reconcile) Run(ctx context.Context) (err error) {
 	if left > 0 {
 		return fmt.Errorf("%d files differ still", left)
 	}
-	return w.module.Close(ctx)
+	return errors.Join(w.module.Purge(ctx), w.module.Measure(ctx), w.module.Close(ctx))
 }
 
 func printDifferences(differ []module.Difference) {

@@ -71,6 +71,7 @@ func (c *serve) Run(ctx context.Context) (err error) {
 	if err := prepare(ctx, w.module); err != nil {
 		return err
 	}
+	core.Forgot = w.module.Doubt
 	if err := start(ctx, w.module, log); err != nil {
 		return err
 	}
@@ -195,6 +196,7 @@ const (
 	retryMost    = 5 * time.Minute
 	tidyEvery    = time.Hour
 	purgeEvery   = time.Minute
+	pendingEvery = 5 * time.Second
 	measureEvery = 5 * time.Minute
 )
 
@@ -207,6 +209,8 @@ func work(ctx context.Context, m *module.Module, log zerolog.Logger) {
 		do    func(context.Context) error
 	}{
 		{"remove what was deleted", purgeEvery, m.Purge},
+		{"hand over records and look after keys", pendingEvery, m.Pending},
+		{"follow the panel's settings", pendingEvery, m.Follow},
 		{"measure mailboxes", measureEvery, m.Measure},
 		{"tidy", tidyEvery, func(ctx context.Context) error { return m.ForgetAnswers(ctx, time.Now()) }},
 	}

@@ -1,11 +1,13 @@
 package files_test
 
 import (
+	"bufio"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -180,6 +182,35 @@ func TestEncryptionOlderThanTLS12IsRefused(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", addr, err)
 			continue
+		}
+		_ = conn.Close()
+	}
+}
+
+// An address of this host's that is not the one connected to stands for another host.
+func TestPasswordsInClearAreForThisHostAlone(t *testing.T) {
+	x, _ := boxes(t)
+	for from, want := range map[string]string{"127.0.0.1": "a OK ", "127.0.0.9": "a NO [PRIVACYREQUIRED]"} {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 10 * time.Second}
+		conn, err := d.DialContext(limited(t), "tcp", x.Services().IMAP)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		r := bufio.NewReader(conn)
+		greeting, err := r.ReadString('\n')
+		if err == nil {
+			_, err = io.WriteString(conn, "a LOGIN post@box.example "+lab.Secret+"\r\n")
+		}
+		var answer string
+		for err == nil && !strings.HasPrefix(answer, "a ") {
+			answer, err = r.ReadString('\n')
+		}
+		if err != nil || !strings.HasPrefix(answer, want) {
+			t.Errorf("from %s: %q, %v", from, answer, err)
+		}
+		if disabled := strings.Contains(greeting, "LOGINDISABLED"); disabled != strings.Contains(want, "NO") {
+			t.Errorf("from %s: %q", from, greeting)
 		}
 		_ = conn.Close()
 	}

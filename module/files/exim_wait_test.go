@@ -27,11 +27,15 @@ func TestFullBoxRefusesWhileTheSenderIsThere(t *testing.T) {
 		}
 		k.want(250, "RCPT TO:<post@box.example>")
 	}
-	// A small letter still goes in.
+	// A small letter still goes in, over the limit by less than a tenth; then nothing
+	// more does, whether its size is told or not.
 	if r, err := x.Send(limited(t), stranger, "full@box.example", letter); err != nil || r.Code != 250 {
 		t.Error(r, err)
 	}
 	inbox(t, x, "full@box.example", 2)
+	if r := ask(t, x, "full@box.example"); replyLine(r) != "552 5.2.2 the mailbox is full" {
+		t.Errorf("over its limit: %v", r)
+	}
 	// Dovecot keeps the count where the module reads it.
 	b, err := os.ReadFile(filepath.Join(root, "var/vmail/box.example/full/Maildir/maildirsize"))
 	if err != nil || !strings.HasPrefix(string(b), "20000S\n") {

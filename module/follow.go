@@ -1,0 +1,105 @@
+package module
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"maildomain/module/mail"
+	"maildomain/module/store"
+)
+
+// Doubt notes that the panel's settings, or somebody's plan, may have changed: Follow
+// is wanted.
+func (m *Module) Doubt() { m.doubt.Store(true) }
+
+// Follow brings what follows from the panel's settings and from owners' plans up to
+// date: the records that stand for domains, and how many letters a login may send. It
+// does nothing unless there is doubt.
+func (m *Module) Follow(ctx context.Context) error {
+	if !m.doubt.Swap(false) {
+		return nil
+	}
+	err := m.follow(ctx)
+	if err != nil {
+		m.doubt.Store(true)
+	}
+	return err
+}
+
+func (m *Module) follow(ctx context.Context) error {
+	facts, err := m.publication(ctx)
+	if err != nil {
+		return err
+	}
+	var recorded []mail.Name
+	var owners []string
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if recorded, err = tx.DomainsWithRecords(ctx); err != nil {
+			return err
+		}
+		owners, err = tx.OwnersOfMailboxes(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, n := range recorded {
+		if err := m.refresh(ctx, facts, n); err != nil {
+			return fmt.Errorf("bring the records of %s up to date: %w", n, err)
+		}
+	}
+	for _, o := range owners {
+		if err := m.followPlan(ctx, o); err != nil {
+			return fmt.Errorf("follow the plan of %s: %w", o, err)
+		}
+	}
+	return nil
+}
+
+// refresh makes the records that are to stand for a domain those that follow from it
+// now.
+func (m *Module) refresh(ctx context.Context, facts publication, n mail.Name) error {
+	did := &deed{domain: n}
+	err := m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		*did = deed{domain: n}
+		d, err := domain(ctx, tx, n)
+		if err != nil || d == nil { // one that is gone has its records taken away already
+			return err
+		}
+		keys, err := tx.KeysOf(ctx, n)
+		if err != nil {
+			return err
+		}
+		tx.Aside()
+		return m.want(ctx, tx, did, facts, d, keys)
+	})
+	if err == nil {
+		m.handOverSoon(ctx, did)
+	}
+	return err
+}
+
+// followPlan gives the domains of an owner the rate of its plan.
+func (m *Module) followPlan(ctx context.Context, owner string) error {
+	u, found, err := m.panel.User(ctx, owner)
+	if err != nil || !found {
+		return err
+	}
+	var others []mail.Name
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		others, err = tx.DomainsAtAnotherRate(ctx, owner, u.MailRate())
+		return err
+	})
+	for _, n := range others {
+		err = errors.Join(err, m.changeDomain(ctx, itself, "emaildomain.rate", n, func(_ context.Context, _ *store.Tx, before *mail.Domain) (*mail.Domain, error) {
+			if before == nil || before.Owner != owner {
+				return before, nil
+			}
+			after := *before
+			after.MailRate = u.MailRate()
+			return &after, nil
+		}))
+	}
+	return err
+}
