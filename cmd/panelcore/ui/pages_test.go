@@ -138,7 +138,7 @@ func TestSendingTwiceChangesOnce(t *testing.T) {
 	if ids("_id", "page1", "elid", "2") == first || ids("_id", "page2", "elid", "1") == first {
 		t.Error("another call has the same id")
 	}
-	if ids("elid", "1") == ids("elid", "1") {
+	if one, another := ids("elid", "1"), ids("elid", "1"); one == another {
 		t.Error("without an id of a page two calls are one")
 	}
 }
