@@ -174,7 +174,7 @@ func TestDatabaseOfANewerCoreIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Exec("PRAGMA user_version = 2"); err != nil {
+	if _, err := db.Exec("PRAGMA user_version = 1000"); err != nil {
 		t.Fatal(err)
 	}
 	db.Close()

@@ -33,7 +33,7 @@ func TestPeopleEditZones(t *testing.T) {
 		{"bad mailbox", "zone.edit", []string{"elid", com, "mailbox", "a b@c", "sok", "ok"}, "ERROR value(mailbox)"},
 		{"no such zone", "zone.edit", []string{"elid", "example.co", "sok", "ok"}, "ERROR missed(elid)"},
 
-		{"records", "zone.record", []string{"elid", com}, "id=1 name=example.com type=A ttl=3600 value=127.0.0.11 module=\"\""},
+		{"records", "zone.record", []string{"elid", com}, "id=1 name=example.com type=A ttl=3600 value=127.0.0.11 module= own=on\n"},
 		{"records of none", "zone.record", []string{"elid", "nosuch"}, "ERROR missed(elid)"},
 		{"empty form", "zone.record.edit", []string{"plid", com}, "name=example.com\ntype=A\nttl=3600\nvalue=\n"},
 		{"relative name", "zone.record.edit", []string{"plid", com, "name", "ftp", "type", "A", "value", "192.0.2.4", "sok", "ok"}, "OK\n"},
