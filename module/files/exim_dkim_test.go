@@ -1,0 +1,139 @@
+package files_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-msgauth/dkim"
+
+	"maildomain/module/files"
+	"maildomain/module/mail"
+)
+
+// signed has a domain's letters signed with keys, as files render them.
+func signed(t *testing.T, root, domain string, keys ...mail.SigningKey) (txt map[string]string) {
+	t.Helper()
+	n, err := mail.ParseName(domain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fs, err := files.Debian.KeyFiles(n, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range fs {
+		if err := os.WriteFile(filepath.Join(root, f.Path), f.Body, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	txt = map[string]string{}
+	var signing []string
+	for _, k := range keys {
+		txt[mail.DKIMName(k.Selector, n)] = k.Key.Record().String()
+		if k.State == mail.KeySigning {
+			signing = append(signing, k.Selector.String())
+		}
+	}
+	gate := filepath.Join(root, files.Debian.DomainPath(n))
+	text, err := os.ReadFile(gate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(gate, append(text, "dkim: "+strings.Join(signing, " : ")+"\n"...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return txt
+}
+
+func signingKey(t *testing.T, selector string, state mail.KeyState, make func() (mail.DKIMKey, error)) mail.SigningKey {
+	t.Helper()
+	k, err := make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mail.SigningKey{Selector: mail.StoredSelector(selector), Key: k, State: state}
+}
+
+// verified are the selectors and domains of the signatures of a letter, all of which
+// are to be right.
+func verified(t *testing.T, letter []byte, txt map[string]string) (by []string) {
+	t.Helper()
+	vs, err := dkim.VerifyWithOptions(bytes.NewReader(letter), &dkim.VerifyOptions{LookupTXT: func(name string) ([]string, error) {
+		if r, ok := txt[name]; ok {
+			return []string{r}, nil
+		}
+		return nil, fmt.Errorf("no record %s", name)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range vs {
+		if v.Err != nil {
+			t.Errorf("signature of %s: %v\n%s", v.Domain, v.Err, letter)
+		}
+		by = append(by, v.Domain)
+	}
+	return by
+}
+
+func TestPersonsLettersAreSignedByTheirDomain(t *testing.T) {
+	x, root := boxes(t)
+	rsa := func() (mail.DKIMKey, error) { return mail.NewRSAKey(1024) }
+	txt := signed(t, root, "box.example",
+		signingKey(t, "dkim", mail.KeySigning, rsa), signingKey(t, "dkim-ed25519", mail.KeySigning, mail.NewEd25519Key), signingKey(t, "dkim-20261122", mail.KeyNew, rsa))
+	c := person(t, x, "post@box.example")
+	r, err := c.Send(limited(t), "post@box.example", []string{"friend@foreign.test"}, "From: Post <info@box.example>\nSubject: hi\n\nhi\n")
+	if err != nil || r.Code != 250 {
+		t.Fatal(r, err)
+	}
+	l := letters(t, x.Sink, 1)[0]
+	if by := verified(t, l.Data, txt); len(by) != 2 || by[0] != "box.example" || by[1] != "box.example" {
+		t.Errorf("signed by %v, want twice by box.example:\n%s", by, l.Data)
+	}
+	if strings.Contains(string(l.Data), "dkim-20261122") {
+		t.Errorf("signed with a key that is not seen yet:\n%s", l.Data)
+	}
+	// Another Subject on the way would be one too many.
+	forged := append([]byte("Subject: buy now\r\n"), l.Data...)
+	if vs, err := dkim.VerifyWithOptions(bytes.NewReader(forged), &dkim.VerifyOptions{LookupTXT: func(name string) ([]string, error) { return []string{txt[name]}, nil }}); err != nil || len(vs) == 0 || vs[0].Err == nil {
+		t.Errorf("a second Subject is let pass: %v, %v", vs, err)
+	}
+	noFault(t, x)
+}
+
+// A stranger's letter that a domain forwards says what it likes in its From.
+func TestForwardedLettersAreNotSigned(t *testing.T) {
+	x, root := boxes(t)
+	signed(t, root, "box.example", signingKey(t, "dkim", mail.KeySigning, func() (mail.DKIMKey, error) { return mail.NewRSAKey(1024) }))
+	r, err := x.Send(limited(t), "someone@elsewhere.test", "both@box.example", "From: post@box.example\nSubject: forged\n\nhello\n")
+	if err != nil || r.Code != 250 {
+		t.Fatal(r, err)
+	}
+	if l := letters(t, x.Sink, 1)[0]; strings.Contains(string(l.Data), "DKIM-Signature") {
+		t.Errorf("signed:\n%s", l.Data)
+	}
+	noFault(t, x)
+}
+
+func TestLetterWaitsWhereItsKeyIsMissing(t *testing.T) {
+	x, root := boxes(t)
+	k := signingKey(t, "dkim", mail.KeySigning, func() (mail.DKIMKey, error) { return mail.NewRSAKey(1024) })
+	signed(t, root, "box.example", k)
+	if err := os.Remove(filepath.Join(root, files.Debian.SSL(), "box.example.dkim.private")); err != nil {
+		t.Fatal(err)
+	}
+	c := person(t, x, "post@box.example")
+	if r, err := c.Send(limited(t), "post@box.example", []string{"friend@foreign.test"}, "From: post@box.example\nSubject: hi\n\nhi\n"); err != nil || r.Code != 250 {
+		t.Fatal(r, err)
+	}
+	if _, err := x.WaitLog(limited(t), "== friend@foreign.test"); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(x.Sink.Letters()); n > 0 {
+		t.Errorf("%d letters left without a signature", n)
+	}
+}
