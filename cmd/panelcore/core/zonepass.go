@@ -178,7 +178,9 @@ func (z *zones) exchange(ctx context.Context, s *updateServer, zone string) erro
 		if err != nil || part.empty() {
 			return cmp.Or(err, failure)
 		}
-		err = s.send(ctx, zone, part)
+		if err = s.alone(ctx, part); err == nil {
+			err = s.send(ctx, zone, part)
+		}
 		sent = difference{}
 		switch of := part.names(); {
 		case err == nil:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -130,6 +131,68 @@ func TestOneRefusedRecordHoldsBackNoOther(t *testing.T) {
 	}
 	if got := ask(t, s, "lists.example.com", "MX"); got != "300 10 mail.example.com." {
 		t.Errorf("when it could be passed on: %s", got)
+	}
+}
+
+func TestNoSecondSPFIsPassedOn(t *testing.T) {
+	s := serve(t, nameserver.Zone{Name: "example.com", Records: hosts + "@ IN TXT \"v=spf1 a -all\"\n_dmarc IN TXT other\n"})
+	p := paneltest.Start(t, paneltest.Options{Core: rarely})
+	passTo(t, p, s)
+	got := state(t, p, "example.com", put("example.com", "TXT", 300, "v=spf1 mx -all"), put("_dmarc.example.com", "TXT", 300, "v=DMARC1; p=none"))
+	if !strings.HasPrefix(got, "pending ") || !strings.HasSuffix(got, "another SPF record stands at example.com there|published") {
+		t.Error(got)
+	}
+	if got := ask(t, s, "example.com", "TXT"); got != `60 "v=spf1 a -all"` {
+		t.Errorf("the server's SPF: %s", got)
+	}
+	// One's own is replaced, also when only its TTL changes.
+	for _, c := range []struct {
+		ttl         uint32
+		value, want string
+	}{
+		{300, "v=DMARC1; p=reject", `300 "other"|300 "v=DMARC1; p=reject"`},
+		{600, "v=DMARC1; p=reject", `600 "other"|600 "v=DMARC1; p=reject"`},
+	} {
+		if got := state(t, p, "example.com", put("_dmarc.example.com", "TXT", c.ttl, c.value)); got != wire.DNSPublished {
+			t.Error(got)
+		}
+		if got := ask(t, s, "_dmarc.example.com", "TXT"); got != c.want {
+			t.Errorf("%s for %d s: the server answers %s", c.value, c.ttl, got)
+		}
+	}
+}
+
+func TestCallsAtOnceLoseNothing(t *testing.T) {
+	s := serve(t, nameserver.Zone{Name: "example.com", Records: hosts})
+	p := paneltest.Start(t, paneltest.Options{Core: rarely})
+	passTo(t, p, s)
+	hand(t, p, "example.com") // the module is there
+	const calls = 20
+	var wg sync.WaitGroup
+	for i := range calls {
+		wg.Go(func() {
+			name := fmt.Sprintf("k%d._domainkey.example.com", i)
+			got, failure := hand(t, p, "example.com", put(name, "TXT", 300, name))
+			if failure != "" || len(got) != 1 || got[0].State != wire.DNSPublished && got[0].State != wire.DNSPending {
+				t.Errorf("%s %+v", failure, got)
+			}
+		})
+	}
+	wg.Wait()
+	if got := serial(t, p, "example.com"); got != fmt.Sprint(2030010100+calls) {
+		t.Errorf("serial %s after %d changes", got, calls)
+	}
+	if err := p.Core.PassOn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range calls {
+		name := fmt.Sprintf("k%d._domainkey.example.com", i)
+		if got := ask(t, s, name, "TXT"); got != fmt.Sprintf("300 %q", name) {
+			t.Errorf("%s: the server answers %s", name, got)
+		}
+		if got := records(zoneFile(t, p, "example.com"), name, "TXT"); len(got) != 1 {
+			t.Errorf("%s: the file has %q", name, got)
+		}
 	}
 }
 
