@@ -150,7 +150,7 @@ func TestDomainIsChangedSuspendedPassedOnAndDeleted(t *testing.T) {
 		t.Error("the focus is lost")
 	}
 	s.pick("life.example")
-	if s.is(`document.querySelector('.toolbar [data-func="emaildomain.resume"]').hidden || !document.querySelector('.toolbar [data-func="emaildomain.suspend"]').hidden`) {
+	if !s.is(`document.querySelector('.toolbar [data-func="emaildomain.resume"]').checkVisibility({visibilityProperty: true}) && !document.querySelector('.toolbar [data-func="emaildomain.suspend"]').checkVisibility({visibilityProperty: true})`) {
 		t.Error("the buttons do not follow the state of the row")
 	}
 	s.click(`.toolbar [data-func="emaildomain.resume"]`)
@@ -318,4 +318,18 @@ func (s *scene) tabTo(script string) {
 		s.press(kb.Tab)
 	}
 	s.t.Fatalf("Tab does not lead to %s", script)
+}
+
+// TestBackShowsThePageBefore: as it is now, not as it was.
+func TestBackShowsThePageBefore(t *testing.T) {
+	s := open(t, "user2")
+	s.domain("user2", "back.example")
+	s.goTo("/f/emaildomain")
+	s.search("back.example")
+	s.click(`tr[data-name="back.example"] td.first a`)
+	s.at("emaildomain.edit")
+	shared.world.Must(t, "user2", "emaildomain.suspend", "elid", "back.example")
+	s.check(s.Do(chromedp.NavigateBack()))
+	s.at("emaildomain")
+	s.until(`document.querySelector('tr[data-name="back.example"] .switch')?.getAttribute('aria-checked') == 'false'`)
 }

@@ -85,7 +85,7 @@ func (v *visit) newForm(f *core.Function, a *core.Answer) *formPage {
 		p.values = map[string]string{}
 	}
 	p.New = p.Elid == ""
-	p.Title, p.Object = t.label("title", f.Name), unicodeName(p.Elid)
+	p.Title, p.Object = t.label("title", f.Name), unicodeName(cmp.Or(p.Elid, p.Plid))
 	if p.New {
 		p.Title = t.label("title_new", "title", f.Name)
 	}

@@ -85,7 +85,7 @@ func (v *visit) showList(f *core.Function, a *core.Answer) {
 		for i, c := range l.Cols {
 			cell := c.cell(e, t, v.words)
 			if i == 0 && main != nil && r.Key != "" {
-				cell.URL = pageURL(main.Func, "elid", r.Key, "plid", l.Elid)
+				cell.URL = pageURL(main.Func, "elid", r.Key, "plid", l.Elid, "_list", l.origin())
 			}
 			r.Cells = append(r.Cells, cell)
 		}
@@ -103,6 +103,15 @@ func (v *visit) showList(f *core.Function, a *core.Answer) {
 		title += ": " + l.Object
 	}
 	v.render(http.StatusOK, title, l)
+}
+
+// origin is the list for what is opened from it, where that could not be told
+// otherwise: a list of an object may share functions with the list of objects.
+func (l *listPage) origin() string {
+	if l.Elid == "" {
+		return ""
+	}
+	return l.Func
 }
 
 // buttons returns those that the caller may press.
@@ -124,7 +133,7 @@ func (v *visit) buttons(l *listPage, t texts, groups []*tree.Node) []buttonGroup
 			b.Confirm = b.Type == "group"
 			b.Danger = b.Icon == "trash-2"
 			if b.Type == "new" {
-				b.URL = pageURL(f.Name, "plid", l.Elid)
+				b.URL = pageURL(f.Name, "plid", l.Elid, "_list", l.origin())
 			}
 			if b.Post {
 				l.Posts = append(l.Posts, f.Name)

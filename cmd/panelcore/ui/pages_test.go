@@ -111,6 +111,9 @@ func TestGroupTellsOfEachObject(t *testing.T) {
 	contains(t, "a form for several", got.body, `name="elid" type="text" value="1, 2"`, "Attic")
 	contains(t, "its answer", h.send("/f/shelf.move", "elid", "1, 2", "room", "a").body, "<b>1</b>", "<b>2</b>")
 	contains(t, "a list of an object", h.get("/f/shelf.log?elid=4").body, "History <span class=\"object\">4</span>", "made 4", `name="plid" value="4"`)
+	contains(t, "what it opens leads back to it", h.get("/f/shelf.log?elid=4").body, `href="/f/shelf.count?_list=shelf.log&amp;plid=4"`)
+	contains(t, "and does", h.get("/f/shelf.count?_list=shelf.log&plid=4").body, `href="/f/shelf.log?elid=4"`, "Stock-taking <span class=\"object\">4</span>")
+	contains(t, "a button for none of its rows", h.send("/f/shelf.undo", "plid", "4", "_list", "shelf.log").body, "made 4")
 	contains(t, "its button", h.send("/f/shelf.undo", "elid", "2", "plid", "4", "_list", "shelf.log").body, "Undo", "made 4")
 }
 

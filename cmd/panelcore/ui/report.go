@@ -49,7 +49,7 @@ type diffLine struct{ Class, Text string }
 
 func (v *visit) showReport(f *core.Function, a *core.Answer) {
 	meta, t := v.described(f), newTexts(f.Messages, v.lang)
-	r := &reportPage{Func: f.Name, Title: t.label("title", f.Name), Object: unicodeName(v.params["elid"]), Back: v.backURL(f.Name), T: v.words}
+	r := &reportPage{Func: f.Name, Title: t.label("title", f.Name), Object: unicodeName(cmp.Or(v.params["elid"], v.params["plid"])), Back: v.backURL(f.Name), T: v.words}
 	if a.Values["dry_run"] == "on" {
 		r.Preview = previews(t, a)
 		r.Empty = len(r.Preview) == 0

@@ -105,7 +105,7 @@ func run(programs, out string) error {
 }
 
 func (s shot) take(t *browser.Tab) ([]byte, error) {
-	width, height := int64(1280), int64(720)
+	width, height := int64(1280), int64(690)
 	if s.phone {
 		width, height = 390, 844
 	}
@@ -146,7 +146,9 @@ func smaller(b []byte) ([]byte, error) {
 	picture := image.NewRGBA(decoded.Bounds())
 	draw.Draw(picture, picture.Bounds(), decoded, image.Point{}, draw.Src)
 	for i, c := range picture.Pix {
-		picture.Pix[i] = c | 7 // white stays white, and what is opaque is
+		if picture.Pix[i] = c &^ 3; c >= 252 {
+			picture.Pix[i] = 255 // white stays white, and what is opaque is
+		}
 	}
 	var out bytes.Buffer
 	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, picture); err != nil {

@@ -33,7 +33,7 @@
     for (const row of $$('table.rows tbody tr')) row.classList.toggle('chosen', rows.includes(row));
     for (const button of $$('.toolbar .rowbtn')) {
       const fit = rows.filter((row) => allowed(button, row));
-      button.hidden = rows.length > 0 && fit.length === 0;
+      button.classList.toggle('away', rows.length > 0 && fit.length === 0);
       button.disabled = single(button) ? rows.length !== 1 || fit.length !== 1 : fit.length === 0;
     }
     const bar = $('.toolbar');
