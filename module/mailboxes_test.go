@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,11 +16,6 @@ import (
 	"maildomain/module/mail"
 	"maildomain/module/store"
 )
-
-func ownerOf(i fs.FileInfo) string {
-	st := i.Sys().(*syscall.Stat_t)
-	return " " + string(rune('0'+st.Uid%10)) + string(rune('0'+st.Gid%10))
-}
 
 func TestMailboxIsInTheFilesFromItsFirstDayToItsLast(t *testing.T) {
 	w := newWorld(t)

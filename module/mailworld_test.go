@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -228,4 +229,33 @@ func linesOf(t testing.TB, w *world, p string) []string {
 	}
 	ls := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
 	return slices.Clip(ls[1:]) // without the header
+}
+
+// chownLike gives a copy of a tree the owners and modes of the original.
+func chownLike(of, at string) error {
+	return filepath.WalkDir(of, func(p string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		i, err := e.Info()
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(of, p)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(at, rel)
+		st := i.Sys().(*syscall.Stat_t)
+		if err := os.Lchown(to, int(st.Uid), int(st.Gid)); err != nil {
+			return err
+		}
+		return os.Chmod(to, i.Mode())
+	})
+}
+
+// ownerOf is the owner of a file, in words that compare.
+func ownerOf(i fs.FileInfo) string {
+	st := i.Sys().(*syscall.Stat_t)
+	return fmt.Sprintf(" %d:%d", st.Uid, st.Gid)
 }
