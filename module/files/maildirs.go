@@ -136,8 +136,8 @@ func (o owner) keeps(d fs.FileInfo, mode fs.FileMode) bool {
 // DropBox removes the directory of a mailbox that did not come to be; one that
 // holds anything stays.
 func (t *Tree) DropBox(a mail.Address) {
-	_ = t.root.Remove(t.layout.BoxPath(a)) // not empty: it is somebody's mail
-	_ = t.root.Remove(t.layout.MailPath(a.Domain))
+	t.dropDir(t.layout.BoxPath(a)) // not empty: it is somebody's mail
+	t.dropDir(t.layout.MailPath(a.Domain))
 }
 
 // trashed is where the mail of something deleted lies, by the number of its row.
@@ -191,20 +191,25 @@ func (t *Tree) bring(from, to string) (there bool, err error) {
 	} else if err := t.dropEmpty(to); err != nil {
 		return false, err
 	}
+	t.dropDir(to)
 	if err := t.root.Rename(from, to); err != nil {
 		return false, err
 	}
 	return true, nil
 }
 
+// dropDir removes a directory; one that holds anything stays.
+func (t *Tree) dropDir(p string) {
+	if info, err := t.root.Lstat(p); err == nil && info.IsDir() {
+		_ = t.root.Remove(p)
+	}
+}
+
 // dropEmpty removes the empty directories of mailboxes below a domain's directory:
 // reconcile made them while their mail was on its way back.
 func (t *Tree) dropEmpty(p string) error {
 	err := t.names(p, func(name string) error {
-		box := path.Join(p, name)
-		if info, err := t.root.Lstat(box); err == nil && info.IsDir() {
-			_ = t.root.Remove(box) // not empty: it stays, and the rename fails
-		}
+		t.dropDir(path.Join(p, name))
 		return nil
 	})
 	if errors.Is(err, fs.ErrNotExist) {
