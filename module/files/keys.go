@@ -1,8 +1,10 @@
 package files
 
 import (
+	"errors"
 	"fmt"
-	"os"
+	"io"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -66,9 +68,13 @@ func (t *Tree) KeyNames(each func(path string) error) error {
 	return nil
 }
 
-// ResolvConf is the system's list of name servers, as resolv.conf(5) has it.
-func (t *Tree) ResolvConf() (*os.File, error) {
+// ResolvConf is the system's list of name servers, as resolv.conf(5) has it; an empty
+// one, which means the server's own, where there is none.
+func (t *Tree) ResolvConf() (io.ReadCloser, error) {
 	f, err := t.root.Open("etc/resolv.conf")
+	if errors.Is(err, fs.ErrNotExist) {
+		return io.NopCloser(strings.NewReader("")), nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the system's name servers: %w", err)
 	}
