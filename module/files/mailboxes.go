@@ -71,8 +71,8 @@ func (l Layout) UsersFile(d mail.Domain, boxes []mail.Mailbox) (File, error) {
 			hash = lockedHash
 		}
 		fields := []string{m.Name.String(), hash, "", "", "", "/" + l.BoxPath(m.Address()), "", "userdb_quota_rule=*:bytes=" + strconv.FormatInt(m.MaxSize<<20, 10)}
-		for _, v := range fields[:7] {
-			if strings.ContainsAny(v, ":\n\r\x00") || strings.TrimSpace(v) != v {
+		for i, v := range fields[:7] {
+			if i == 0 && !plainKey(v) || strings.ContainsAny(v, ":\n\r\x00") || strings.TrimSpace(v) != v {
 				return File{}, fmt.Errorf("render %s: write value of %s: %w", f.Path, m.Name, errPasswd)
 			}
 		}
@@ -84,4 +84,4 @@ func (l Layout) UsersFile(d mail.Domain, boxes []mail.Mailbox) (File, error) {
 }
 
 // errPasswd is the error of a value that a passwd-file would take for something else.
-var errPasswd = errors.New("a value may not hold a colon or a line break")
+var errPasswd = errors.New("a value may not hold a colon or a line break, nor a name more than letters, digits and ._-@+=")

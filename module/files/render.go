@@ -45,12 +45,17 @@ func newLines() *lines {
 	return &l
 }
 
+// plainKey says that a key is of the alphabet that has no meaning to Exim and Dovecot.
+func plainKey(key string) bool {
+	return key != "" && strings.Trim(key, "abcdefghijklmnopqrstuvwxyz0123456789._-@+=") == ""
+}
+
 func (l *lines) set(key, value string) {
 	if l.err != nil {
 		return
 	}
 	// A key ends at the first white space or colon; a leading quote or # means something else.
-	if key == "" || strings.Trim(key, "abcdefghijklmnopqrstuvwxyz0123456789._-@+=") != "" {
+	if !plainKey(key) {
 		l.err = fmt.Errorf("write key %q: %w", key, errSeparator)
 		return
 	}
