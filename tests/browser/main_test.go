@@ -106,6 +106,8 @@ func open(t *testing.T, user string) *scene {
 					t.Log("what was seen at the end:", path)
 				}
 			}
+			log := shared.world.Log("core")
+			t.Logf("the end of the core's log:\n%s", log[max(0, len(log)-3000):])
 		}
 		tab.Close()
 	})
