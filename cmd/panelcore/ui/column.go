@@ -84,7 +84,7 @@ func (v *visit) columns(l *listPage, f *core.Function, meta *tree.Node, t texts,
 					order = "desc"
 				}
 			}
-			c.SortURL = pageURL(f.Name, "elid", v.params["elid"], "plid", v.params["plid"], "p_cnt", v.params["p_cnt"], "p_sort", name, "p_order", order)
+			c.SortURL = pageURLWith(f.Name, v.params, "p_num", "", "p_sort", name, "p_order", order)
 		}
 		cols = append(cols, c)
 	}

@@ -4,12 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 
 	"maildomain/cmd/panelcore/core"
 	"maildomain/cmd/panelcore/tree"
-	"maildomain/rpc/wire"
 )
 
 // A listPage shows a page of rows, what can be done with them, and the filter.
@@ -219,136 +216,4 @@ func marshal(x any) string {
 		panic(err) // strings marshal
 	}
 	return string(b)
-}
-
-// A pager is where in a list the page stands.
-type pager struct {
-	Func           string
-	Total          int64
-	From, To       int64
-	Num, Pages     int
-	Count          int
-	Counts         []int
-	Keep           []param // of the list, for forms that change the page
-	Prev, Next     string
-	First, Last    string
-	Sort, Order    string
-	base           map[string]string
-	MoreThanOne    bool
-	HasChoice      bool
-	KeepWithoutCnt []param
-}
-
-type param struct{ Name, Value string }
-
-const smallestPage = 10
-
-func newPager(name string, params map[string]string, a *core.Answer) pager {
-	p := pager{Func: name, Total: a.PElems, Num: max(a.PNum, 1), Count: max(a.PCnt, 1), Sort: a.PSort, Order: a.POrder, base: params}
-	p.Pages = max(int((a.PElems+int64(p.Count)-1)/int64(p.Count)), 1)
-	p.From = min(int64(p.Num-1)*int64(p.Count)+1, p.Total)
-	p.To = p.From + int64(len(a.Elems)) - 1
-	if len(a.Elems) == 0 {
-		p.From, p.To = 0, 0
-	}
-	p.MoreThanOne = p.Pages > 1
-	p.HasChoice = p.Total > smallestPage
-	p.Counts = []int{25, 50, 100, 500}
-	if !slices.Contains(p.Counts, p.Count) {
-		p.Counts = append(p.Counts, p.Count)
-		slices.Sort(p.Counts)
-	}
-	if p.Num > 1 {
-		p.First, p.Prev = p.at(1), p.at(p.Num-1)
-	}
-	if p.Num < p.Pages {
-		p.Next, p.Last = p.at(p.Num+1), p.at(p.Pages)
-	}
-	for _, q := range []string{"elid", "plid", "p_sort", "p_order"} {
-		if params[q] != "" {
-			p.Keep = append(p.Keep, param{q, params[q]})
-		}
-	}
-	p.KeepWithoutCnt = p.Keep
-	if params["p_cnt"] != "" {
-		p.Keep = append(p.Keep[:len(p.Keep):len(p.Keep)], param{"p_cnt", params["p_cnt"]})
-	}
-	return p
-}
-
-func (p pager) at(num int) string {
-	return pageURL(p.Func, "elid", p.base["elid"], "plid", p.base["plid"], "p_cnt", p.base["p_cnt"],
-		"p_sort", p.base["p_sort"], "p_order", p.base["p_order"], "p_num", strconv.Itoa(num))
-}
-
-// A filterBar shows by what the list is narrowed, and a field to search by.
-type filterBar struct {
-	Func   string // the form of the filter
-	Name   string // of the field to search by; empty for none
-	Label  string
-	Value  string
-	Chips  []chip
-	Others []param // conditions beside the search
-	Open   string  // the address of the form
-}
-
-type chip struct{ Name, Label, Value string }
-
-// filterBar returns the bar of a list that has a filter, which by the panel's
-// naming is the form FUNC.filter; nil for none.
-func (v *visit) filterBar(list *core.Function, a *core.Answer) *filterBar {
-	f := v.may(list.Name + ".filter")
-	if f == nil || f.Kind != wire.KindForm {
-		return nil
-	}
-	t := newTexts(f.Messages, v.lang)
-	b := &filterBar{Func: f.Name, Open: pageURL(f.Name)}
-	each(v.described(f), func(n *tree.Node) {
-		if b.Name == "" && n.Name == "input" && n.Attr("type") == "text" {
-			b.Name = n.Attr("name")
-			b.Label = t.label(b.Name)
-		}
-	})
-	for _, x := range a.Filters {
-		value := t[x.Name+"_"+x.Value]
-		if value == "" {
-			value = v.flagWord(x.Value)
-		}
-		b.Chips = append(b.Chips, chip{x.Name, t.label(x.Name), unicodeName(value)})
-		if x.Name == b.Name {
-			b.Value = x.Value
-		} else {
-			b.Others = append(b.Others, param{x.Name, x.Value})
-		}
-	}
-	return b
-}
-
-// flagWord is a flag in words, and everything else as it is.
-func (v *visit) flagWord(value string) string {
-	switch value {
-	case "on", "off":
-		return strings.ToLower(v.words[value])
-	}
-	return value
-}
-
-// narrow saves the filter from the bar of a list: all conditions that it was sent
-// but for the one to drop, or none.
-func (v *visit) narrow(f *core.Function) {
-	params := map[string]string{"sok": "ok"}
-	for name, value := range v.params {
-		if name != v.own["_drop"] && value != "" && v.own["_drop"] != "*" {
-			params[name] = value
-		}
-	}
-	a, err := v.change(f.Name, params)
-	if err != nil {
-		v.refused(f, err)
-		return
-	}
-	if a.Filter != nil {
-		v.tab.rewind(a.Filter.Func)
-	}
-	v.redirect(v.backURL(f.Name))
 }

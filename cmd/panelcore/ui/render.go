@@ -25,20 +25,19 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 
 // A shell is what stands around every page.
 type shell struct {
-	Title   string
-	Lang    string
-	Theme   string
-	T       map[string]string
-	User    string
-	Real    string // who logged in; empty when that is the user
-	Level   string
-	Menu    []menuGroup
-	Notice  *notice
-	CSRF    string
-	At      string // of this page
-	Body    any
-	Kind    string // which template shows Body
-	Version string
+	Title  string
+	Lang   string
+	Theme  string // light or dark; empty for what the browser prefers
+	T      map[string]string
+	User   string // empty: nobody has logged in
+	Real   string // who logged in; empty when that is the user
+	Level  string
+	Menu   []menuGroup
+	Notice *notice
+	CSRF   string
+	At     string // of this page
+	Body   any
+	Kind   string // which template shows Body
 }
 
 // An errorPage says why there is nothing else.

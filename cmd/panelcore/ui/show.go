@@ -191,6 +191,20 @@ func pageURL(name string, pairs ...string) string {
 	return functionURL(name, q)
 }
 
+// pageURLWith is pageURL with the parameters of a page that is shown and others in
+// their place.
+func pageURLWith(name string, params map[string]string, pairs ...string) string {
+	all := maps.Clone(params)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		all[pairs[i]] = pairs[i+1]
+	}
+	pairs = pairs[:0:0]
+	for q, value := range all {
+		pairs = append(pairs, q, value)
+	}
+	return pageURL(name, pairs...)
+}
+
 func query(params map[string]string) string {
 	q := url.Values{}
 	for name, value := range params {

@@ -118,10 +118,17 @@ func (v *visit) read(from url.Values) {
 
 // end answers for a page that panicked.
 func (v *visit) end() {
-	if x := recover(); x != nil {
-		v.log.Error().Any("panic", x).Bytes("stack", debug.Stack()).Str("path", v.r.URL.Path).Msg("page panicked")
-		http.Error(v.w, "internal error", http.StatusInternalServerError)
+	x := recover()
+	if x == nil {
+		return
 	}
+	v.log.Error().Any("panic", x).Bytes("stack", debug.Stack()).Str("path", v.r.URL.Path).Msg("page panicked")
+	defer func() {
+		if recover() != nil { // the page for it does too
+			http.Error(v.w, "internal error", http.StatusInternalServerError)
+		}
+	}()
+	v.fail(http.StatusInternalServerError, v.words["fault"])
 }
 
 // secure says whether the request came over TLS, here or at the proxy that
