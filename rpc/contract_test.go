@@ -33,6 +33,7 @@ type field struct {
 	Name   string    `xml:"name,attr"`
 	Inputs []control `xml:"input"`
 	Select []control `xml:"select"`
+	Areas  []control `xml:"textarea"`
 }
 
 type control struct {
@@ -80,7 +81,7 @@ func TestEveryFieldOfAFormIsAParameter(t *testing.T) {
 		}
 		for _, p := range m.Pages {
 			for _, f := range p.Fields {
-				for _, c := range slices.Concat(f.Inputs, f.Select) {
+				for _, c := range slices.Concat(f.Inputs, f.Select, f.Areas) {
 					if !known[c.Name] {
 						t.Errorf("%s: field %q is no parameter", m.Name, c.Name)
 					}
