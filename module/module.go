@@ -155,19 +155,25 @@ type Health struct {
 	Revision int64 // of the database
 	Applied  int64 // that the files are known to follow
 	Drift    int64 // files that differ and could not be put right
+
+	Queues map[string]int // what waits for the background: records, keys, mail
 }
 
 // Health reads it.
 func (m *Module) Health(ctx context.Context) (Health, error) {
 	var s store.State
+	var queues map[string]int
 	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		s, err = tx.State(ctx)
+		if s, err = tx.State(ctx); err != nil {
+			return err
+		}
+		queues, err = tx.Queues(ctx)
 		return err
 	})
 	if err != nil {
 		return Health{}, fmt.Errorf("read the state of the database: %w", err)
 	}
-	h := Health{OK: true, Domains: s.Domains, Revision: s.Revision, Applied: s.Revision, Drift: m.drift.Load()}
+	h := Health{OK: true, Queues: queues, Domains: s.Domains, Revision: s.Revision, Applied: s.Revision, Drift: m.drift.Load()}
 	if m.unpublished.Load() {
 		h.OK, h.Applied = false, max(0, s.Revision-1)
 	}

@@ -194,6 +194,7 @@ func prepare(ctx context.Context, m *module.Module) error {
 const (
 	retryFirst   = time.Second
 	retryMost    = 5 * time.Minute
+	recheckEvery = 10 * time.Minute
 	tidyEvery    = time.Hour
 	purgeEvery   = time.Minute
 	pendingEvery = 5 * time.Second
@@ -211,6 +212,7 @@ func work(ctx context.Context, m *module.Module, log zerolog.Logger) {
 		{"remove what was deleted", purgeEvery, m.Purge},
 		{"hand over records and look after keys", pendingEvery, m.Pending},
 		{"follow the panel's settings", pendingEvery, m.Follow},
+		{"check again what was wrong in DNS", recheckEvery, m.Recheck},
 		{"measure mailboxes", measureEvery, m.Measure},
 		{"tidy", tidyEvery, func(ctx context.Context) error { return m.ForgetAnswers(ctx, time.Now()) }},
 	}
@@ -293,6 +295,9 @@ func health(ctx context.Context, m *module.Module, started time.Time, log zerolo
 	}
 	if err != nil || !h.OK {
 		out.Status = "degraded"
+	}
+	if h.Queues != nil {
+		out.Queues = h.Queues
 	}
 	out.Domains, out.Revision, out.AppliedRevision, out.Drift = h.Domains, h.Revision, h.Applied, int(h.Drift)
 	return out
