@@ -33,14 +33,39 @@ func TestEveryFunctionAtEveryLevel(t *testing.T) {
 		{"emaildomain.passredirect", []string{"elid", "d.example"}, [4]string{denied, "", "", denied}},
 		{"emaildomain.passredirect", []string{"elid", "d.example", "owner", "user2", "sok", "ok", "dry_run", "on"}, [4]string{denied, "", "", denied}},
 		{"emaildomain.delete", []string{"elid", "d.example", "dry_run", "on"}, [4]string{"", "", "", unseen}},
+		{"email", nil, [4]string{}},
+		{"email", []string{"elid", "d.example"}, [4]string{"", "", "", unseen}},
+		{"email.edit", nil, [4]string{}},
+		{"email.edit", []string{"plid", "d.example"}, [4]string{"", "", "", unseen}},
+		{"email.edit", []string{"elid", "box@d.example"}, [4]string{"", "", "", unseen}},
+		{"email.edit", []string{"elid", "box@d.example", "sv_field", "forward", "forward", "a@b.example"}, [4]string{"", "", "", unseen}},
+		{"email.edit", []string{"elid", "box@d.example", "note", "x", "sok", "ok"}, [4]string{"", "", "", unseen}},
+		{"email.edit", []string{"domainname", "d.example", "name", "new", "passwd", "correct horse", "sok", "ok", "dry_run", "on"}, [4]string{"", "", "", "value(domainname)"}},
+		{"email.suspend", []string{"elid", "box@d.example"}, [4]string{"", "", "", unseen}},
+		{"email.resume", []string{"elid", "box@d.example"}, [4]string{"", "", "", unseen}},
+		{"email.clear", []string{"elid", "box@d.example", "dry_run", "on"}, [4]string{"", "", "", unseen}},
+		{"email.delete", []string{"elid", "box@d.example", "dry_run", "on"}, [4]string{"", "", "", unseen}},
+		{"emaildomain.deleted", nil, [4]string{}},
+		{"emaildomain.deleted.restore", []string{"elid", "DELETED", "dry_run", "on"}, [4]string{"", "", "", unseen}},
+		{"emaildomain.deleted.delete", []string{"elid", "DELETED", "dry_run", "on"}, [4]string{"", "", "", unseen}},
+		{"mailparam", nil, [4]string{denied, denied, "", denied}},
+		{"mailparam", []string{"sv_field", "keep_deleted", "keep_deleted", "x"}, [4]string{denied, denied, "", denied}},
+		{"mailparam", []string{"keep_deleted", "7", "sok", "ok"}, [4]string{denied, denied, "", denied}},
 		{"emaildomain.nonsense", nil, [4]string{"missed(func)", "missed(func)", "missed(func)", "missed(func)"}},
 	} {
 		w.Must(t, "user1", "emaildomain.edit", "name", "d.example", "sok", "ok")
 		w.Must(t, "user1", "emaildomain.edit", "elid", "d.example", "defaction", "redirect", "redirval", "a@b.example", "sok", "ok")
+		for _, box := range []string{"box", "gone"} {
+			w.Must(t, "user1", "email.edit", "domainname", "d.example", "name", box, "passwd", "correct horse", "sok", "ok")
+		}
+		w.Must(t, "user1", "email.delete", "elid", "gone@d.example")
 		past := w.Must(t, "user1", "emaildomain.history", "elid", "d.example")
 		for i, p := range c.params {
 			if p == "LAST" {
 				c.params[i] = past.Elems[0]["id"]
+			}
+			if p == "DELETED" {
+				c.params[i] = w.Must(t, "user1", "emaildomain.deleted").Elems[0]["id"]
 			}
 		}
 		for i, actor := range actors {
@@ -49,6 +74,9 @@ func TestEveryFunctionAtEveryLevel(t *testing.T) {
 			}
 		}
 		w.Must(t, "user1", "emaildomain.delete", "elid", "d.example")
+	}
+	if w.Must(t, "user1", "emaildomain.deleted", "p_cnt", "1").Total == 0 {
+		t.Error("nothing of all that can be brought back")
 	}
 }
 
