@@ -12,8 +12,9 @@ import (
 )
 
 // KeyFiles are the DKIM keys of a domain: one file each for Exim, DOMAIN.SELECTOR.private,
-// so that another selector and its key come into use together; and the newest RSA key
-// once more as the opendkim tools know it, DOMAIN.private and DOMAIN.txt.
+// so that another selector and its key come into use together; and the RSA key that
+// signs, or else the next one, once more as the opendkim tools know it, DOMAIN.private
+// and DOMAIN.txt.
 func (l Layout) KeyFiles(n mail.Name, keys []mail.SigningKey) ([]File, error) {
 	var fs []File
 	var shown *mail.SigningKey
@@ -26,7 +27,7 @@ func (l Layout) KeyFiles(n mail.Name, keys []mail.SigningKey) ([]File, error) {
 			Path: path.Join(l.SSL(), n.String()+"."+k.Selector.String()+".private"),
 			Body: append([]byte(header), pem...), Mode: 0o640, Group: l.EximGroup,
 		})
-		if k.Key.Algorithm() == mail.DKIMRSA && (shown == nil || k.State == mail.KeySigning) {
+		if k.Key.Algorithm() == mail.DKIMRSA && (shown == nil || k.State == mail.KeySigning || shown.State == mail.KeyOld) {
 			shown = &keys[i]
 		}
 	}

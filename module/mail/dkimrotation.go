@@ -2,6 +2,7 @@ package mail
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -46,7 +47,7 @@ func (d Domain) NeedsKey(a DKIMAlgorithm, keys []SigningKey) bool {
 func (d Domain) newest(a DKIMAlgorithm, keys []SigningKey) int {
 	best := -1
 	for i, k := range keys {
-		if k.Key.Algorithm() != a || k.State == KeyOld || a == DKIMRSA && k.Key.Bits() != d.DKIMKeylen || !k.Selector.from(d.base(a)) {
+		if k.Key.Algorithm() != a || k.State == KeyOld || !d.fits(k) {
 			continue
 		}
 		if best < 0 || k.State == KeyNew {
@@ -56,22 +57,40 @@ func (d Domain) newest(a DKIMAlgorithm, keys []SigningKey) int {
 	return best
 }
 
+// fits says that k has the selector and the length that d is set to.
+func (d Domain) fits(k SigningKey) bool {
+	a := k.Key.Algorithm()
+	return (a != DKIMRSA || k.Key.Bits() == d.DKIMKeylen) && k.Selector.from(d.base(a))
+}
+
 // base is what the selectors of d's keys begin with.
 func (d Domain) base(a DKIMAlgorithm) string {
 	if a == DKIMEd25519 {
-		return d.DKIMSelector.s + "-ed25519"
+		return lengthen(d.DKIMSelector.s, "ed25519")
 	}
 	return d.DKIMSelector.s
 }
 
-// from says that s was made of base: itself, or with the day and a letter.
+// mostSuffix is the longest that is put behind a selector: the day and a number.
+const mostSuffix = len("20060102-99999")
+
+// lengthen puts suffix behind the last label of a selector; where that has no room
+// (RFC 1035 section 2.3.4), suffix is a label of its own.
+func lengthen(selector, suffix string) string {
+	if last := selector[strings.LastIndexByte(selector, '.')+1:]; len(last)+1+mostSuffix > 63 {
+		return selector + "." + suffix
+	}
+	return selector + "-" + suffix
+}
+
+// from says that s was made of base: itself, or with the day and a number.
 func (s Selector) from(base string) bool {
 	rest, ok := strings.CutPrefix(s.s, base)
 	if !ok || rest == "" {
 		return ok
 	}
-	rest, ok = strings.CutPrefix(rest, "-")
-	return ok && len(rest) >= 8 && strings.Trim(rest[:8], "0123456789") == ""
+	rest = rest[1:]
+	return s.s == lengthen(base, rest) && len(rest) >= 8 && strings.Trim(rest[:8], "0123456789") == ""
 }
 
 // freeSelector is a selector that no key of the domain has or had lately: the base,
@@ -83,8 +102,8 @@ func freeSelector(base string, keys []SigningKey, now time.Time) Selector {
 	}
 	s, day := base, now.UTC().Format("20060102")
 	for n := 0; taken[s]; n++ {
-		if s = base + "-" + day; n > 0 {
-			s = fmt.Sprintf("%s-%s-%d", base, day, n)
+		if s = lengthen(base, day); n > 0 {
+			s = lengthen(base, fmt.Sprintf("%s-%d", day, n))
 		}
 	}
 	return Selector{s}
@@ -111,7 +130,7 @@ func (d Domain) Advance(keys []SigningKey, seen map[Selector]bool, now time.Time
 	var after []SigningKey
 	turned := map[DKIMAlgorithm]bool{}
 	for _, k := range keys {
-		if k.State == KeyNew && seen[k.Selector] && d.wants(k.Key.Algorithm()) {
+		if k.State == KeyNew && seen[k.Selector] && d.wants(k.Key.Algorithm()) && d.fits(k) {
 			turned[k.Key.Algorithm()] = true
 		}
 	}
@@ -120,8 +139,8 @@ func (d Domain) Advance(keys []SigningKey, seen map[Selector]bool, now time.Time
 		switch {
 		case k.State == KeyOld && !now.Before(k.Since.Add(QueueLifetime)):
 			continue
-		case k.State == KeyNew && !d.wants(a):
-			continue // nothing was signed with it
+		case k.State == KeyNew && (!d.wants(a) || !d.fits(k) && d.newest(a, keys) >= 0):
+			continue // nothing was signed with it; Rotate ends one that another takes the place of
 		case k.State == KeyNew && turned[a] && seen[k.Selector]:
 			k.State, k.Since, k.Due, k.Tries = KeySigning, now, now.Add(lookedAtDaily), 0
 		case k.State == KeySigning && (turned[a] || !d.wants(a)):
@@ -133,6 +152,26 @@ func (d Domain) Advance(keys []SigningKey, seen map[Selector]bool, now time.Time
 }
 
 const lookedAtDaily = 24 * time.Hour
+
+// Unseen are keys whose records stood in DNS, and stand there no longer: none signs
+// before its own is seen again.
+func Unseen(keys []SigningKey, now time.Time) []SigningKey {
+	after := slices.Clone(keys)
+	for i := range after {
+		if k := &after[i]; k.State == KeySigning {
+			k.State, k.Since = KeyNew, now
+		}
+		if k := &after[i]; k.State == KeyNew {
+			k.Due, k.Tries = now, 0
+		}
+	}
+	// Of two of one algorithm the one that never signed gives way.
+	return slices.DeleteFunc(after, func(k SigningKey) bool {
+		return k.State == KeyNew && slices.ContainsFunc(keys, func(o SigningKey) bool {
+			return o.State == KeySigning && o.Key.Algorithm() == k.Key.Algorithm() && o.Selector != k.Selector
+		})
+	})
+}
 
 // Delay is the time until something is tried again that did not succeed so many
 // times: from ten seconds to an hour.
