@@ -25,8 +25,8 @@ func (m *Module) AddMailbox(ctx context.Context, by Actor, e mail.MailboxEdit) (
 	if e.Name == "" {
 		return none, &mail.Error{Kind: mail.Invalid, Field: "name", Text: "value_box_required"}
 	}
-	local, isDomain := e.Name, false
-	if local, _, isDomain = strings.Cut(e.Name, "@"); isDomain { // the whole address is as good
+	local, _, whole := strings.Cut(e.Name, "@")
+	if whole { // the address is as good
 		if a, err := mail.ParseAddress(e.Name); err != nil || a.Domain != d.Name {
 			return none, &mail.Error{Kind: mail.Invalid, Field: "name", Value: e.Name, Text: "value_box"}
 		}
