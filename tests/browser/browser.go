@@ -85,6 +85,7 @@ type Tab struct {
 	mu       sync.Mutex
 	requests []string // addresses that were asked for
 	faults   []string // what the browser complained of
+	lost     []string // requests that came to nothing
 }
 
 // Tab opens a window on the panel at base, 1280 pixels wide.
@@ -112,6 +113,8 @@ func (t *Tab) hear(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
 		t.requests = append(t.requests, e.Request.URL)
+	case *network.EventLoadingFailed:
+		t.lost = append(t.lost, fmt.Sprintf("%s %s", e.Type, e.ErrorText))
 	case *runtime.EventExceptionThrown:
 		text := e.ExceptionDetails.Text
 		if x := e.ExceptionDetails.Exception; x != nil {
@@ -145,6 +148,14 @@ func (t *Tab) Faults() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return append([]string(nil), t.faults...)
+}
+
+// Lost are requests that came to nothing, each with the browser's word for why.
+// Those that a new page makes pointless are among them.
+func (t *Tab) Lost() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append([]string(nil), t.lost...)
 }
 
 // Do runs actions within a bounded time.

@@ -107,6 +107,7 @@ func open(t *testing.T, user string) *scene {
 				}
 			}
 			log := shared.world.Log("core")
+			t.Logf("requests that came to nothing: %q", s.Lost())
 			t.Logf("the end of the core's log:\n%s", log[max(0, len(log)-3000):])
 		}
 		tab.Close()
