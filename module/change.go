@@ -20,16 +20,17 @@ import (
 // A deed is what a change comes to, as it was decided in its transaction: the rows
 // are written, the rest is still to be done.
 type deed struct {
-	domain        mail.Name         // that it is about, where it has records
-	dns           []mail.Name       // domains whose records are to be handed over after it
-	before, after map[string]string // settings of the object; nil: it is not there
-	plan          []files.Change    // of files
-	made          []mail.Address    // mailboxes whose directories are to be made before the commit
-	moves         []move            // of mail, after it
-	kept          []mail.Address    // mailboxes that start anew with an empty directory, after the moves
-	gone          []string          // logins that are over: "box@domain", or "*@domain"
-	mailboxes     int64             // that lose or regain their mail
-	bytes         int64             // of mail in them
+	domain        mail.Name           // that it is about, where it has records
+	dns           []mail.Name         // domains whose records are to be handed over after it
+	records       []store.RecordShift // of these domains
+	before, after map[string]string   // settings of the object; nil: it is not there
+	plan          []files.Change      // of files
+	made          []mail.Address      // mailboxes whose directories are to be made before the commit
+	moves         []move              // of mail, after it
+	kept          []mail.Address      // mailboxes that start anew with an empty directory, after the moves
+	gone          []string            // logins that are over: "box@domain", or "*@domain"
+	mailboxes     int64               // that lose or regain their mail
+	bytes         int64               // of mail in them
 }
 
 // A move is mail on its way to the trash, or back.
@@ -113,7 +114,7 @@ func (m *Module) handOverSoon(ctx context.Context, d *deed) {
 	defer cancel()
 	for _, n := range d.dns {
 		if err := m.HandOver(ctx, n); err != nil {
-			m.log.Error().Err(err).Str("domain", n.String()).Msg("records were not handed over; it will be tried again")
+			m.log.Warn().Err(err).Str("domain", n.String()).Msg("records were not handed over; it will be tried again")
 		}
 	}
 }
@@ -126,7 +127,7 @@ func (m *Module) changeDomain(ctx context.Context, by Actor, function string, n 
 	if err != nil {
 		return err
 	}
-	return m.withKeys(func(spare map[mail.DKIMAlgorithm]mail.DKIMKey) error {
+	return m.withKeys(func(spare spareKeys) error {
 		return m.change(ctx, by, function, n.String(), func(ctx context.Context, tx *store.Tx) (*deed, error) {
 			before, err := domain(ctx, tx, n)
 			if err != nil {
@@ -146,7 +147,7 @@ func (m *Module) changeDomain(ctx context.Context, by Actor, function string, n 
 
 // remake writes the rows of a domain that changes, and says what follows.
 func (m *Module) remake(ctx context.Context, tx *store.Tx, by Actor, n mail.Name, before, after *mail.Domain,
-	spare map[mail.DKIMAlgorithm]mail.DKIMKey, facts publication) (*deed, error) {
+	spare spareKeys, facts publication) (*deed, error) {
 	d := &deed{domain: n, before: valuesOf(before), after: valuesOf(after)}
 	was, is := files.Side{Domain: before}, files.Side{Domain: after}
 	var err error

@@ -130,6 +130,9 @@ func (m *Module) restoreDomain(ctx context.Context, by Actor, scope mail.Scope, 
 			return err
 		}
 	}
+	if back.DKIM && len(was.Keys) == 0 {
+		defer m.Doubt()
+	}
 	return m.changeDeleted(ctx, by, restoring, scope, elid, func(ctx context.Context, tx *store.Tx, d store.Deleted) (*deed, error) {
 		now, err := domain(ctx, tx, d.Name)
 		if err != nil {
@@ -168,6 +171,7 @@ func (m *Module) restoreDomain(ctx context.Context, by Actor, scope mail.Scope, 
 				return nil, err
 			}
 		}
+		d.Keys = mail.Unseen(d.Keys, tx.Now) // their records were taken away
 		if err := tx.PutKeys(ctx, d.Name, nil, d.Keys); err != nil {
 			return nil, err
 		}

@@ -16,7 +16,7 @@ import (
 type stock struct {
 	mu     sync.Mutex
 	keys   map[int][]mail.DKIMKey // by bits
-	making bool
+	making map[int]bool
 }
 
 // stocked is how many keys of one length are kept ready, once one was asked for.
@@ -34,26 +34,34 @@ func (m *Module) key(a mail.DKIMAlgorithm, bits int) (mail.DKIMKey, error) {
 	if n := len(s.keys[bits]); n > 0 {
 		k, s.keys[bits] = s.keys[bits][n-1], s.keys[bits][:n-1]
 	}
-	if !s.making {
-		s.making = true
-		go s.fill(bits)
-	}
 	s.mu.Unlock()
+	s.stockUp(bits)
 	if !k.IsZero() {
 		return k, nil
 	}
 	return mail.NewRSAKey(bits)
 }
 
+// stockUp has the stock filled beside what goes on.
+func (s *stock) stockUp(bits int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.making[bits] || len(s.keys[bits]) >= stocked {
+		return
+	}
+	if s.making == nil {
+		s.keys, s.making = map[int][]mail.DKIMKey{}, map[int]bool{}
+	}
+	s.making[bits] = true
+	go s.fill(bits)
+}
+
 // fill makes keys until the stock has enough of that length.
 func (s *stock) fill(bits int) {
 	for {
 		s.mu.Lock()
-		if s.keys == nil {
-			s.keys = map[int][]mail.DKIMKey{}
-		}
 		if len(s.keys[bits]) >= stocked {
-			s.making = false
+			s.making[bits] = false
 			s.mu.Unlock()
 			return
 		}
@@ -61,7 +69,7 @@ func (s *stock) fill(bits int) {
 		k, err := mail.NewRSAKey(bits)
 		s.mu.Lock()
 		if err != nil { // whoever needs a key next is told
-			s.making = false
+			s.making[bits] = false
 			s.mu.Unlock()
 			return
 		}
@@ -79,26 +87,41 @@ type errNeedsKey struct {
 
 func (errNeedsKey) Error() string { return "a key is to be made first" }
 
+// spareKeys are those that were made for a change.
+type spareKeys map[errNeedsKey]mail.DKIMKey
+
+// take is the spare key of an algorithm, for a domain as it is set.
+func (s spareKeys) take(a mail.DKIMAlgorithm, d mail.Domain) (mail.DKIMKey, error) {
+	need := errNeedsKey{algorithm: a}
+	if a == mail.DKIMRSA {
+		need.bits = d.DKIMKeylen
+	}
+	if k, ok := s[need]; ok {
+		return k, nil
+	}
+	return mail.DKIMKey{}, need
+}
+
 // withKeys runs a change, and makes the keys that it turns out to need.
-func (m *Module) withKeys(change func(spare map[mail.DKIMAlgorithm]mail.DKIMKey) error) error {
-	spare := map[mail.DKIMAlgorithm]mail.DKIMKey{}
+func (m *Module) withKeys(change func(spareKeys) error) error {
+	spare := spareKeys{}
 	for {
 		err := change(spare)
 		need, is := errors.AsType[errNeedsKey](err)
 		if !is {
 			return err
 		}
-		if !spare[need.algorithm].IsZero() {
+		if !spare[need].IsZero() {
 			return fmt.Errorf("use a %s key of %d bits: the change does not take it", need.algorithm, need.bits)
 		}
-		if spare[need.algorithm], err = m.key(need.algorithm, need.bits); err != nil {
+		if spare[need], err = m.key(need.algorithm, need.bits); err != nil {
 			return err
 		}
 	}
 }
 
 // sign makes the keys of a domain what its settings want. It takes new ones from spare.
-func sign(ctx context.Context, tx *store.Tx, before, after *mail.Domain, spare map[mail.DKIMAlgorithm]mail.DKIMKey) (was, is []mail.SigningKey, err error) {
+func sign(ctx context.Context, tx *store.Tx, before, after *mail.Domain, spare spareKeys) (was, is []mail.SigningKey, err error) {
 	if before != nil {
 		if was, err = tx.KeysOf(ctx, before.Name); err != nil {
 			return nil, nil, err
@@ -112,9 +135,9 @@ func sign(ctx context.Context, tx *store.Tx, before, after *mail.Domain, spare m
 		if !after.NeedsKey(a, is) {
 			continue
 		}
-		k, ok := spare[a]
-		if !ok {
-			return nil, nil, errNeedsKey{a, after.DKIMKeylen}
+		k, err := spare.take(a, *after)
+		if err != nil {
+			return nil, nil, err
 		}
 		is = after.Rotate(is, k, tx.Now)
 	}
@@ -123,9 +146,12 @@ func sign(ctx context.Context, tx *store.Tx, before, after *mail.Domain, spare m
 
 // sameKeys says that both are the same keys in the same states.
 func sameKeys(a, b []mail.SigningKey) bool {
-	return slices.EqualFunc(a, b, func(a, b mail.SigningKey) bool {
-		return a.Selector == b.Selector && a.State == b.State && a.Due.Equal(b.Due) && a.Tries == b.Tries
-	})
+	return slices.EqualFunc(a, b, func(a, b mail.SigningKey) bool { return a.Selector == b.Selector && a.State == b.State })
+}
+
+// sameTimes says that each key is looked at when it was to be before.
+func sameTimes(a, b []mail.SigningKey) bool {
+	return slices.EqualFunc(a, b, func(a, b mail.SigningKey) bool { return a.Due.Equal(b.Due) && a.Tries == b.Tries })
 }
 
 // sameStates is sameKeys but for when they are looked at.
@@ -153,7 +179,7 @@ func (m *Module) ImportKey(ctx context.Context, by Actor, elid, text string) (ma
 		return mail.Name{}, err
 	}
 	k, err := mail.ParseDKIMKey([]byte(text))
-	if err != nil || k.Algorithm() == mail.DKIMRSA && k.Bits() != d.DKIMKeylen {
+	if err != nil || k.Algorithm() == mail.DKIMRSA && k.Bits() != d.DKIMKeylen || k.Algorithm() == mail.DKIMEd25519 && !d.DKIMEd25519 {
 		return mail.Name{}, &mail.Error{Kind: mail.Invalid, Field: "private", Text: "value_private", Args: map[string]string{"bits": fmt.Sprint(d.DKIMKeylen)}}
 	}
 	return d.Name, m.newKey(ctx, by, "emaildomain.dkim.import", d.Name, scope, k)
@@ -162,8 +188,8 @@ func (m *Module) ImportKey(ctx context.Context, by Actor, elid, text string) (ma
 // newKey adds a key to a domain: the one given, or else one of our own for each
 // algorithm that the domain has.
 func (m *Module) newKey(ctx context.Context, by Actor, function string, n mail.Name, scope mail.Scope, given mail.DKIMKey) error {
-	return m.withKeys(func(spare map[mail.DKIMAlgorithm]mail.DKIMKey) error {
-		return m.rekey(ctx, by, function, n, func(ctx context.Context, tx *store.Tx, d mail.Domain, keys []mail.SigningKey) ([]mail.SigningKey, error) {
+	return m.withKeys(func(spare spareKeys) error {
+		return m.rekey(ctx, by, function, n, func(_ context.Context, tx *store.Tx, d mail.Domain, keys []mail.SigningKey) ([]mail.SigningKey, error) {
 			switch {
 			case !scope.Has(d.Owner):
 				return nil, missed(n.String())
@@ -176,9 +202,9 @@ func (m *Module) newKey(ctx context.Context, by Actor, function string, n mail.N
 				if a == mail.DKIMEd25519 && !d.DKIMEd25519 {
 					continue
 				}
-				k, ok := spare[a]
-				if !ok {
-					return nil, errNeedsKey{a, d.DKIMKeylen}
+				k, err := spare.take(a, d)
+				if err != nil {
+					return nil, err
 				}
 				keys = d.Rotate(keys, k, tx.Now)
 			}
@@ -207,8 +233,15 @@ func (m *Module) rekey(ctx context.Context, by Actor, function string, n mail.Na
 			return nil, err
 		}
 		is, err := decide(ctx, tx, *d, was)
-		if err != nil || sameKeys(was, is) {
+		if err != nil {
 			return nil, err
+		}
+		if sameKeys(was, is) { // nothing for the history
+			if sameTimes(was, is) {
+				return nil, nil
+			}
+			tx.Aside()
+			return nil, tx.PutKeys(ctx, n, was, is)
 		}
 		if err := tx.PutKeys(ctx, n, was, is); err != nil {
 			return nil, err
@@ -223,11 +256,26 @@ func (m *Module) rekey(ctx context.Context, by Actor, function string, n mail.Na
 		}
 		before, after := s, s
 		before.Keys, after.Keys = was, is
-		did := &deed{before: map[string]string{"keys": keysText(was)}, after: map[string]string{"keys": keysText(is)}}
+		did := &deed{
+			domain: n,
+			// With the owner, so that a later one does not see it.
+			before: map[string]string{"owner": d.Owner, "keys": keysText(was)}, after: map[string]string{"owner": d.Owner, "keys": keysText(is)},
+		}
 		if did.plan, err = m.tree.Layout().Plan(before, after, nil); err != nil {
 			return nil, err
 		}
 		return did, m.want(ctx, tx, did, facts, d, is)
+	})
+}
+
+// furnish makes the keys that a domain is to have and has not: of one from before
+// there were keys, or one brought back without.
+func (m *Module) furnish(ctx context.Context, n mail.Name) error {
+	return m.withKeys(func(spare spareKeys) error {
+		return m.rekey(ctx, itself, "emaildomain.dkim.rotate", n, func(ctx context.Context, tx *store.Tx, d mail.Domain, _ []mail.SigningKey) ([]mail.SigningKey, error) {
+			_, is, err := sign(ctx, tx, &d, &d, spare)
+			return is, err
+		})
 	})
 }
 

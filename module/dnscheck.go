@@ -2,6 +2,7 @@ package module
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -92,7 +93,7 @@ func (m *Module) CheckDomain(ctx context.Context, by Actor, elid string) (Readin
 	if err != nil {
 		return r, err
 	}
-	if err := m.db.PutFindings(ctx, r.Domain.Name, r.Findings, noteOf(r.Findings)); err != nil {
+	if err := m.db.PutFindings(ctx, r.Domain.Name, r.Findings); err != nil {
 		return r, fmt.Errorf("keep what the check of %s found: %w", r.Domain.Name, err)
 	}
 	return r, nil
@@ -146,14 +147,35 @@ func (m *Module) check(ctx context.Context, d mail.Domain, keys []mail.SigningKe
 	return fs, nil
 }
 
-// noteOf is what lists show of a check: "dns" where something is wrong.
-func noteOf(fs []store.Finding) string {
-	for _, f := range fs {
-		if f.Verdict.State == mail.Wrong {
-			return "dns"
-		}
+// Times of looking again at domains that lists note something of.
+const (
+	recheckEvery = time.Minute
+	recheckAfter = time.Hour
+	recheckMost  = 32 // at one go
+)
+
+// recheck asks again about domains of which something is wrong or on its way.
+func (m *Module) recheck(ctx context.Context) error {
+	now := m.db.Now()
+	if now.UnixMilli() < m.checkAfter.Load() {
+		return nil
 	}
-	return ""
+	m.checkAfter.Store(now.Add(recheckEvery).UnixMilli())
+	var ns []mail.Name
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		ns, err = tx.DomainsToCheck(ctx, now.Add(-recheckAfter), recheckMost)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return severally(ctx, ns, func(ctx context.Context, n mail.Name) error {
+		_, err := m.CheckDomain(ctx, itself, n.String())
+		if _, gone := errors.AsType[*mail.Error](err); gone {
+			return nil // deleted meanwhile, or the panel does not say enough to check anything
+		}
+		return err
+	})
 }
 
 // PublishRecords hands the records of domains over anew, those too that were refused
@@ -164,8 +186,23 @@ func (m *Module) PublishRecords(ctx context.Context, by Actor, elids []string) (
 		if err != nil || by.Preview != nil {
 			return err
 		}
+		facts, err := m.publication(ctx)
+		if err != nil {
+			return err
+		}
 		err = m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 			tx.Aside()
+			now, err := domain(ctx, tx, d.Name)
+			if err != nil {
+				return err
+			}
+			keys, err := tx.KeysOf(ctx, d.Name)
+			if err != nil {
+				return err
+			}
+			if err := m.want(ctx, tx, &deed{domain: d.Name}, facts, now, keys); err != nil {
+				return err
+			}
 			return tx.RetryRecords(ctx, d.Name)
 		})
 		if err != nil {
@@ -179,6 +216,9 @@ func (m *Module) PublishRecords(ctx context.Context, by Actor, elids []string) (
 // or the one that is to be next, in PEM. Only an administrator or the owner's reseller
 // gets it, and the log says so.
 func (m *Module) ExportKey(ctx context.Context, by Actor, elid string) (selector, pem string, err error) {
+	if by.Level == mail.LevelUser {
+		return "", "", &mail.Error{Kind: mail.Access, Field: "level"}
+	}
 	d, _, err := m.find(ctx, by, elid)
 	if err != nil {
 		return "", "", err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"maildomain/module/mail"
 	"maildomain/module/store"
@@ -17,25 +18,43 @@ func (m *Module) Doubt() { m.doubt.Store(true) }
 // date: the records that stand for domains, and how many letters a login may send. It
 // does nothing unless there is doubt.
 func (m *Module) Follow(ctx context.Context) error {
-	if !m.doubt.Swap(false) {
+	now := m.db.Now()
+	if now.UnixMilli() < m.doubtAfter.Load() || !m.doubt.Swap(false) {
 		return nil
 	}
 	err := m.follow(ctx)
 	if err != nil {
 		m.doubt.Store(true)
+		m.doubtAfter.Store(now.Add(doubtRest).UnixMilli())
 	}
 	return err
 }
+
+// doubtRest is how long a panel that did not answer is left alone.
+const doubtRest = time.Minute
+
+// followed is the setting that says what the records followed from last.
+const followed = "records_follow"
 
 func (m *Module) follow(ctx context.Context) error {
 	facts, err := m.publication(ctx)
 	if err != nil {
 		return err
 	}
-	var recorded []mail.Name
+	var recorded, keyless []mail.Name
 	var owners []string
+	var was string
 	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		if recorded, err = tx.DomainsWithRecords(ctx); err != nil {
+		set, err := tx.Settings(ctx)
+		if err != nil {
+			return err
+		}
+		if was = set[followed]; was != facts.text() {
+			if recorded, err = tx.DomainsWithRecords(ctx); err != nil {
+				return err
+			}
+		}
+		if keyless, err = tx.DomainsWithoutKeys(ctx); err != nil {
 			return err
 		}
 		owners, err = tx.OwnersOfMailboxes(ctx)
@@ -47,6 +66,20 @@ func (m *Module) follow(ctx context.Context) error {
 	for _, n := range recorded {
 		if err := m.refresh(ctx, facts, n); err != nil {
 			return fmt.Errorf("bring the records of %s up to date: %w", n, err)
+		}
+	}
+	if was != facts.text() {
+		err := m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+			tx.Aside()
+			return tx.Set(ctx, followed, facts.text())
+		})
+		if err != nil {
+			return fmt.Errorf("note what the records follow from: %w", err)
+		}
+	}
+	for _, n := range keyless {
+		if err := m.furnish(ctx, n); err != nil {
+			return fmt.Errorf("make keys for %s: %w", n, err)
 		}
 	}
 	for _, o := range owners {
@@ -64,7 +97,7 @@ func (m *Module) refresh(ctx context.Context, facts publication, n mail.Name) er
 	err := m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		*did = deed{domain: n}
 		d, err := domain(ctx, tx, n)
-		if err != nil || d == nil { // one that is gone has its records taken away already
+		if err != nil {
 			return err
 		}
 		keys, err := tx.KeysOf(ctx, n)
@@ -102,4 +135,9 @@ func (m *Module) followPlan(ctx context.Context, owner string) error {
 		}))
 	}
 	return err
+}
+
+// text is p in one line, to tell whether it changed.
+func (p publication) text() string {
+	return fmt.Sprintf("%s %s %v %q", p.mode, p.host, p.servers, p.template)
 }

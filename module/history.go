@@ -128,6 +128,9 @@ func (m *Module) Undo(ctx context.Context, by Actor, elid, change string) (mail.
 		case p.Gone:
 			return m.bringBack(ctx, by, p)
 		}
+		if p.before["name"] == "" { // of keys
+			return wrong("value_change")
+		}
 		return m.EditDomain(ctx, by, elid, mail.EditOf(p.before))
 	}
 	return wrong("value_change")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 
 	"maildomain/module/mail"
 	"maildomain/module/store"
@@ -55,6 +56,16 @@ func (m *Module) EditSettings(ctx context.Context, by Actor, e mail.SettingsEdit
 		}
 		if maps.Equal(d.before, d.after) {
 			return nil, nil
+		}
+		for name := range d.after {
+			if strings.HasPrefix(name, "dns") && d.before[name] != d.after[name] {
+				// Another server has none of them, and one that refused may do so no longer.
+				if err := tx.RetryAllRecords(ctx); err != nil {
+					return nil, err
+				}
+				m.silentUntil.Store(0)
+				break
+			}
 		}
 		for name, value := range s.Values() {
 			if value == d.before[name] {

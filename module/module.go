@@ -17,6 +17,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"maildomain/module/dns"
 	"maildomain/module/files"
 	"maildomain/module/mail"
 	"maildomain/module/store"
@@ -40,6 +41,11 @@ type Module struct {
 	stock       stock         // of keys
 	silentUntil atomic.Int64  // no change waits for DNS before then, ms since 1970
 	doubt       atomic.Bool   // the panel may have other settings and plans than what rows say
+	doubtAfter  atomic.Int64  // it is not asked before then, ms since 1970
+	lanes       *lanes        // of hand-overs
+	awaited     atomic.Bool   // something is to be done about DNS soon
+	checkAfter  atomic.Int64  // domains that lists note something of are not looked at before then, ms since 1970
+	dial        dns.Dialer    // that name servers are asked by; nil: net.Dialer
 	drift       atomic.Int64  // files that differed and could not be put right, as of the last reconcile
 }
 
@@ -60,7 +66,9 @@ type Panel struct {
 
 // New is a module over an open database and tree.
 func New(db *store.DB, tree *files.Tree, panel Panel, log zerolog.Logger) *Module {
-	return &Module{db: db, tree: tree, panel: panel, log: log, changes: zerolog.Nop(), hashing: make(chan struct{}, 1)}
+	m := &Module{db: db, tree: tree, panel: panel, log: log, changes: zerolog.Nop(), hashing: make(chan struct{}, 1), lanes: newLanes()}
+	m.doubt.Store(true) // it may have changed while nobody was here
+	return m
 }
 
 // LogChanges has every change written to log, one line each, once it is durable.

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"maildomain/module/mail"
+	"maildomain/module/store"
 )
 
 // A Preview is what a call would change. Several changes of one call may tell it
@@ -21,8 +23,9 @@ type Prospect struct {
 	Object    string
 	Settings  []Setting // that would differ, by name
 	Files     []FileDiff
-	Mailboxes int64 // whose mail would go, or come back
-	Bytes     int64 // of that mail
+	Records   []store.RecordShift // that would be handed over; a key that would be made is none yet
+	Mailboxes int64               // whose mail would go, or come back
+	Bytes     int64               // of that mail
 }
 
 // A Setting is one parameter before and after; empty where there is no domain.
@@ -33,6 +36,17 @@ type FileDiff struct{ Path, Diff string }
 
 func (p *Preview) add(object string, d *deed) {
 	c := Prospect{Object: object, Settings: differences(d.before, d.after), Mailboxes: d.mailboxes, Bytes: d.bytes}
+	for _, r := range d.records {
+		r.After = slices.Clone(r.After)
+		if len(r.Before) == 0 && d.after != nil {
+			for i, v := range r.After {
+				if tags, _, isKey := strings.Cut(v, "p="); isKey && strings.Contains(r.Name, "._domainkey.") {
+					r.After[i] = tags + "p=..." // another one will be made
+				}
+			}
+		}
+		c.Records = append(c.Records, r)
+	}
 	for _, f := range d.plan {
 		c.Files = append(c.Files, FileDiff{"/" + f.Path, f.Diff()})
 	}

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"maildomain/module/dns"
 	"maildomain/module/mail"
@@ -74,14 +77,16 @@ func (m *Module) want(ctx context.Context, tx *store.Tx, did *deed, p publicatio
 			if records, err = pub.Records(); err != nil {
 				return err
 			}
+		} else {
+			return nil // what stands is as right as it was
 		}
 	}
 	if d != nil {
 		n = d.Name
 	}
-	changed, err := tx.WantRecords(ctx, n, records)
-	if changed {
-		did.dns = append(did.dns, n)
+	shifts, err := tx.WantRecords(ctx, n, records)
+	if len(shifts) > 0 {
+		did.dns, did.records = append(did.dns, n), append(did.records, shifts...)
 	}
 	return err
 }
@@ -93,9 +98,34 @@ const handOverLimit = 5 * time.Second
 // restAfterSilence is how long no change waits for a name server that did not answer.
 const restAfterSilence = 30 * time.Second
 
+// lanes let one at a time do something to a domain.
+type lanes [256]chan struct{}
+
+func newLanes() *lanes {
+	var l lanes
+	for i := range l {
+		l[i] = make(chan struct{}, 1)
+	}
+	return &l
+}
+
+func (l *lanes) of(n mail.Name) chan struct{} {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(n.String())) // it has no errors
+	return l[h.Sum32()%uint32(len(l))]
+}
+
 // HandOver gives the pending records of a domain to whoever serves them, and notes
-// what became of each.
+// what became of each. One domain is handed over by one at a time: an older state
+// would overtake a newer one.
 func (m *Module) HandOver(ctx context.Context, n mail.Name) error {
+	lane := m.lanes.of(n)
+	select {
+	case lane <- struct{}{}:
+		defer func() { <-lane }()
+	case <-ctx.Done():
+		return fmt.Errorf("wait for an earlier hand-over of %s: %w", n, ctx.Err())
+	}
 	var rows []store.RecordRow
 	var set mail.Settings
 	var now time.Time
@@ -115,26 +145,26 @@ func (m *Module) HandOver(ctx context.Context, n mail.Name) error {
 		return nil
 	}
 	outcomes := m.handOver(ctx, set, n, changes)
-	silent := false
-	err = m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+	if slices.ContainsFunc(outcomes, func(o mail.RecordOutcome) bool { return o.Handed == mail.Pending }) {
+		m.silentUntil.Store(now.Add(restAfterSilence).UnixMilli())
+	}
+	// However it ended, and though nobody waits any longer, it is noted.
+	err = m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
 		tx.Aside()
 		for i, o := range outcomes {
-			for _, r := range about[i] {
+			for _, was := range about[i] {
+				r := was
 				r.State, r.Reason = o.Handed, o.Reason
 				if o.Handed == mail.Pending {
-					silent = true
 					r.Due, r.Tries = now.Add(mail.Delay(r.Tries)), r.Tries+1
 				}
-				if err := tx.SetRecord(ctx, n, r); err != nil {
+				if err := tx.SetRecord(ctx, n, was, r); err != nil {
 					return err
 				}
 			}
 		}
-		return nil
+		return tx.RenewNote(ctx, n)
 	})
-	if silent {
-		m.silentUntil.Store(now.Add(restAfterSilence).UnixMilli())
-	}
 	if err != nil {
 		return fmt.Errorf("note what became of the records of %s: %w", n, err)
 	}
@@ -192,8 +222,11 @@ func (m *Module) handOver(ctx context.Context, s mail.Settings, n mail.Name, cha
 			return all(mail.Pending, "the panel is not connected")
 		}
 		os, err := m.panel.DNS(ctx, n, changes)
-		if err != nil || len(os) != len(changes) {
+		if err != nil {
 			return all(mail.Pending, fmt.Sprintf("the panel did not take them: %v", err))
+		}
+		if !slices.EqualFunc(os, changes, func(o mail.RecordOutcome, c mail.RecordChange) bool { return o.Name == c.Name && o.Type == c.Type }) {
+			return all(mail.Pending, "the panel answers something else than it was asked")
 		}
 		return os
 	}
@@ -202,7 +235,7 @@ func (m *Module) handOver(ctx context.Context, s mail.Settings, n mail.Name, cha
 
 // asker asks name servers: those of the settings, or those of the system.
 func (m *Module) asker(s mail.Settings) (*dns.Asker, error) {
-	a := &dns.Asker{Now: m.db.Now}
+	a := &dns.Asker{Now: m.db.Now, Dial: m.dial}
 	for r := range strings.FieldsSeq(s.Resolvers) {
 		at, err := netip.ParseAddrPort(r)
 		if err != nil {
@@ -245,19 +278,60 @@ func (m *Module) Pending(ctx context.Context) error {
 	}
 	var failed error
 	for _, n := range handed {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+		silent := m.silentUntil.Load()
 		failed = errors.Join(failed, m.HandOver(ctx, n))
-	}
-	for _, n := range keys {
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if ctx.Err() != nil || m.silentUntil.Load() > silent {
+			break // what one was not taken of, others wait with
 		}
-		failed = errors.Join(failed, m.advance(ctx, n))
 	}
-	return failed
+	failed = errors.Join(failed, severally(ctx, keys, m.advance), m.recheck(ctx))
+	return errors.Join(failed, m.lookAhead(ctx))
 }
+
+// askedAtOnce is how many domains name servers are asked about at once.
+const askedAtOnce = 8
+
+// severally does each of names, several at once.
+func severally(ctx context.Context, names []mail.Name, do func(context.Context, mail.Name) error) error {
+	errs := make([]error, len(names))
+	var g errgroup.Group
+	g.SetLimit(askedAtOnce)
+	for i, n := range names {
+		g.Go(func() error {
+			if errs[i] = ctx.Err(); errs[i] == nil {
+				errs[i] = do(ctx, n)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // each has its own error
+	return errors.Join(errs...)
+}
+
+// soon is how far ahead the module waits for what is due, rather than to end for
+// want of calls.
+const soon = 10 * time.Minute
+
+// lookAhead notes whether something is due soon, and has keys ready for who asks next.
+func (m *Module) lookAhead(ctx context.Context) error {
+	var awaited bool
+	var set mail.Settings
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if set, err = settings(ctx, tx); err != nil {
+			return err
+		}
+		awaited, err = tx.Awaited(ctx, tx.Now.Add(soon))
+		return err
+	})
+	if err == nil {
+		m.awaited.Store(awaited)
+		m.stock.stockUp(set.DKIMKeylen)
+	}
+	return err
+}
+
+// Awaiting says that something is to be done about DNS soon.
+func (m *Module) Awaiting() bool { return m.awaited.Load() }
 
 // itself is the actor of what the module does on its own.
 var itself = Actor{User: "maildomain", Level: mail.LevelAdmin}
@@ -310,6 +384,9 @@ func (m *Module) advance(ctx context.Context, n mail.Name) error {
 // seen says of each new key that its record stands on every authoritative server.
 func (m *Module) seen(ctx context.Context, d mail.Domain, keys []mail.SigningKey, set mail.Settings) (map[mail.Selector]bool, error) {
 	seen := map[mail.Selector]bool{}
+	if !slices.ContainsFunc(keys, func(k mail.SigningKey) bool { return k.State == mail.KeyNew }) {
+		return seen, nil
+	}
 	facts, err := m.publication(ctx)
 	if err != nil {
 		return nil, err
@@ -318,6 +395,8 @@ func (m *Module) seen(ctx context.Context, d mail.Domain, keys []mail.SigningKey
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
 	pub, _ := facts.of(d, keys)
 	for _, k := range keys {
 		if k.State != mail.KeyNew {

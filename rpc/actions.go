@@ -163,13 +163,19 @@ func undoChange(ctx context.Context, m *module.Module, by module.Actor, p params
 // domain and the files, each with what it is and what it would be.
 func preview(p *module.Preview, would wire.OK) wire.Report {
 	r := wire.Report{Kind: wire.KindReport, Elems: []map[string]string{}}
-	files, mailboxes, bytes := 0, int64(0), int64(0)
+	files, records, mailboxes, bytes := 0, 0, int64(0), int64(0)
 	changes := p.Changes()
 	for _, c := range changes {
 		mailboxes, bytes = mailboxes+c.Mailboxes, bytes+c.Bytes
 		for _, s := range c.Settings {
 			r.Elems = append(r.Elems, map[string]string{
 				"elid": c.Object, "what": "setting", "name": s.Name, "before": s.Before, "after": s.After,
+			})
+		}
+		for _, d := range c.Records {
+			records++
+			r.Elems = append(r.Elems, map[string]string{
+				"elid": c.Object, "what": "dns", "name": d.Name + " " + string(d.Type), "before": strings.Join(d.Before, "\n"), "after": strings.Join(d.After, "\n"),
 			})
 		}
 		for _, f := range c.Files {
@@ -185,7 +191,7 @@ func preview(p *module.Preview, would wire.OK) wire.Report {
 	r.Values = map[string]string{
 		"dry_run": "on", "changes": strconv.Itoa(len(changes)), "files": strconv.Itoa(files),
 		"mailboxes": strconv.FormatInt(mailboxes, 10), "bytes": strconv.FormatInt(bytes, 10),
-		"dns": "0", "reload": "", // none is ever touched yet
+		"dns": strconv.Itoa(records), "reload": "", // none is ever needed
 	}
 	return r
 }

@@ -83,7 +83,7 @@ func (c *serve) Run(ctx context.Context) (err error) {
 		Health:    func(ctx context.Context) wire.Health { return health(ctx, w.module, started, log) },
 		Register:  rpc.Registration(version),
 		Core:      core,
-		Working:   func() bool { return w.module.Unpublished() || w.module.Underway() },
+		Working:   func() bool { return w.module.Unpublished() || w.module.Underway() || w.module.Awaiting() },
 		AllowUIDs: uids,
 		Idle:      c.Idle,
 		Log:       log,

@@ -93,12 +93,16 @@ func (s Selector) from(base string) bool {
 	return s.s == lengthen(base, rest) && len(rest) >= 8 && strings.Trim(rest[:8], "0123456789") == ""
 }
 
-// freeSelector is a selector that no key of the domain has or had lately: the base,
-// or the base with the day.
+// freeSelector is a selector that no key of the domain has or had lately: the base
+// for the first key that is named by it, then the base with the day. The base of a key
+// that just went is still remembered by resolvers.
 func freeSelector(base string, keys []SigningKey, now time.Time) Selector {
 	taken := map[string]bool{}
 	for _, k := range keys {
 		taken[k.Selector.s] = true
+		if k.Selector.from(base) {
+			taken[base] = true
+		}
 	}
 	s, day := base, now.UTC().Format("20060102")
 	for n := 0; taken[s]; n++ {

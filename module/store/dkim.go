@@ -51,12 +51,12 @@ func (tx *Tx) PutKeys(ctx context.Context, n mail.Name, before, after []mail.Sig
 			return err
 		}
 	}
-	return nil
+	return tx.renewNote(ctx, n)
 }
 
 // KeysDue are the domains with a DKIM key that is to be looked at by now, at most most.
 func (tx *Tx) KeysDue(ctx context.Context, most int) ([]mail.Name, error) {
-	return tx.names(ctx, `SELECT DISTINCT domain FROM dkim_key WHERE due <= ? LIMIT ?`, tx.Now.UnixMilli(), most)
+	return tx.names(ctx, `SELECT domain FROM dkim_key WHERE due <= ? GROUP BY domain ORDER BY min(due) LIMIT ?`, tx.Now.UnixMilli(), most)
 }
 
 func (tx *Tx) names(ctx context.Context, text string, args ...any) (ns []mail.Name, err error) {

@@ -42,12 +42,37 @@ func (tx *Tx) RecordsOf(ctx context.Context, n mail.Name) (rows []RecordRow, err
 	return rows, err
 }
 
+// A RecordShift is a record set that is to become another.
+type RecordShift struct {
+	Name          string
+	Type          mail.RecordType
+	Before, After []string // values; none: no such record
+}
+
 // WantRecords makes the values that are to stand for a domain those of records; what
-// stood besides is to be taken away. It says whether there is anything to hand over.
-func (tx *Tx) WantRecords(ctx context.Context, n mail.Name, records []mail.Record) (changed bool, err error) {
+// stood besides is to be taken away. It says what there is to hand over.
+func (tx *Tx) WantRecords(ctx context.Context, n mail.Name, records []mail.Record) (shifts []RecordShift, err error) {
 	have, err := tx.RecordsOf(ctx, n)
 	if err != nil {
-		return false, err
+		return nil, err
+	}
+	was := slices.Clone(have)
+	shift := func(name string, t mail.RecordType) {
+		if slices.ContainsFunc(shifts, func(s RecordShift) bool { return s.Name == name && s.Type == t }) {
+			return
+		}
+		s := RecordShift{Name: name, Type: t}
+		for _, h := range was {
+			if h.Wanted && h.Name == name && h.Type == t {
+				s.Before = append(s.Before, h.Value)
+			}
+		}
+		for _, r := range records {
+			if r.Name == name && r.Type == t {
+				s.After = append(s.After, r.Values...)
+			}
+		}
+		shifts = append(shifts, s)
 	}
 	for _, r := range records {
 		for _, v := range r.Values {
@@ -63,9 +88,9 @@ func (tx *Tx) WantRecords(ctx context.Context, n mail.Name, records []mail.Recor
 				VALUES (?, ?, ?, ?, ?, ?, 1, 'pending', '', 0, ?)
 				ON CONFLICT DO UPDATE SET ttl = excluded.ttl, why = excluded.why, wanted = 1, state = 'pending', reason = '', tries = 0, due = excluded.due`,
 				n.String(), r.Name, string(r.Type), v, r.TTL, string(r.Why), tx.Now.UnixMilli()); err != nil {
-				return false, err
+				return nil, err
 			}
-			changed = true
+			shift(r.Name, r.Type)
 		}
 	}
 	for _, h := range have {
@@ -74,35 +99,81 @@ func (tx *Tx) WantRecords(ctx context.Context, n mail.Name, records []mail.Recor
 		}
 		if _, err := tx.exec(ctx, `UPDATE record SET wanted = 0, state = 'pending', reason = '', tries = 0, due = ? WHERE domain = ? AND name = ? AND type = ? AND value = ?`,
 			tx.Now.UnixMilli(), n.String(), h.Name, string(h.Type), h.Value); err != nil {
-			return false, err
+			return nil, err
 		}
-		changed = true
+		shift(h.Name, h.Type)
 	}
-	return changed, nil
+	if len(shifts) == 0 {
+		return nil, nil
+	}
+	return shifts, tx.renewNote(ctx, n)
 }
 
 // SetRecord notes what became of a value: a wanted one has its state; one that was
-// to be taken away and is gone has no row any more.
-func (tx *Tx) SetRecord(ctx context.Context, n mail.Name, r RecordRow) error {
-	if !r.Wanted && r.State != mail.Pending {
-		_, err := tx.exec(ctx, `DELETE FROM record WHERE domain = ? AND name = ? AND type = ? AND value = ? AND wanted = 0`, n.String(), r.Name, string(r.Type), r.Value)
+// to be taken away and is gone has no row any more. A value that is to become
+// something else since it was read keeps what it has: was is the row as it was read.
+func (tx *Tx) SetRecord(ctx context.Context, n mail.Name, was, r RecordRow) error {
+	where := ` WHERE domain = ? AND name = ? AND type = ? AND value = ? AND wanted = ? AND ttl = ? AND due = ?`
+	args := []any{n.String(), was.Name, string(was.Type), was.Value, was.Wanted, was.TTL, was.Due.UnixMilli()}
+	// A server that refuses to take it away still has it, and it is ours.
+	if !r.Wanted && (r.State == mail.Published || r.State == mail.NoZone) {
+		_, err := tx.exec(ctx, `DELETE FROM record`+where, args...)
 		return err
 	}
-	_, err := tx.exec(ctx, `UPDATE record SET state = ?, reason = ?, tries = ?, due = ? WHERE domain = ? AND name = ? AND type = ? AND value = ? AND wanted = ?`,
-		string(r.State), r.Reason, r.Tries, r.Due.UnixMilli(), n.String(), r.Name, string(r.Type), r.Value, r.Wanted)
+	_, err := tx.exec(ctx, `UPDATE record SET state = ?, reason = ?, tries = ?, due = ?`+where,
+		append([]any{string(r.State), r.Reason, r.Tries, r.Due.UnixMilli()}, args...)...)
 	return err
 }
+
+// renewNote makes the note that lists show of a domain what its records, its keys and
+// the last check come to: "dns" where something is wrong, "dns_pending" where
+// something is on its way.
+func (tx *Tx) renewNote(ctx context.Context, n mail.Name) error {
+	_, err := tx.exec(ctx, `UPDATE domain SET note = new.note FROM (SELECT CASE
+		WHEN EXISTS (SELECT 1 FROM finding WHERE domain = ?1 AND state = 'wrong') THEN 'dns'
+		WHEN EXISTS (SELECT 1 FROM record r WHERE r.domain = ?1 AND r.wanted = 1 AND r.state IN ('refused', 'conflict', 'no_zone')
+			AND NOT EXISTS (SELECT 1 FROM finding f WHERE f.domain = ?1 AND f.name = r.name AND f.type = r.type AND f.state = 'right')) THEN 'dns'
+		WHEN EXISTS (SELECT 1 FROM record WHERE domain = ?1 AND wanted = 1 AND state = 'pending') THEN 'dns_pending'
+		WHEN EXISTS (SELECT 1 FROM dkim_key WHERE domain = ?1 AND state = 'new') THEN 'dns_pending'
+		ELSE '' END AS note) AS new
+		WHERE domain.name = ?1 AND domain.note <> new.note`, n.String())
+	return err
+}
+
+// RenewNote is renewNote for who noted what became of several values.
+func (tx *Tx) RenewNote(ctx context.Context, n mail.Name) error { return tx.renewNote(ctx, n) }
 
 // RecordsDue are the domains with values to hand over by now, at most most.
 func (tx *Tx) RecordsDue(ctx context.Context, most int) ([]mail.Name, error) {
-	return tx.names(ctx, `SELECT DISTINCT domain FROM record WHERE state = 'pending' AND due <= ? LIMIT ?`, tx.Now.UnixMilli(), most)
+	return tx.names(ctx, `SELECT domain FROM record WHERE state = 'pending' AND due <= ? GROUP BY domain ORDER BY min(due) LIMIT ?`, tx.Now.UnixMilli(), most)
 }
 
-// RetryRecords has everything of a domain that did not come to stand tried again.
+// Awaited says that a value is to be handed over, or a new key looked for, by then.
+func (tx *Tx) Awaited(ctx context.Context, by time.Time) (awaited bool, err error) {
+	_, err = tx.row(ctx, `SELECT EXISTS (SELECT 1 FROM record WHERE state = 'pending' AND due <= ?1)
+		OR EXISTS (SELECT 1 FROM dkim_key WHERE due <= ?1 AND state = 'new')`, []any{by.UnixMilli()}, &awaited)
+	return awaited, err
+}
+
+// RetryRecords has everything of a domain handed over anew.
 func (tx *Tx) RetryRecords(ctx context.Context, n mail.Name) error {
-	_, err := tx.exec(ctx, `UPDATE record SET state = 'pending', tries = 0, due = ? WHERE domain = ? AND (state <> 'published' OR wanted = 0)`,
-		tx.Now.UnixMilli(), n.String())
+	if _, err := tx.exec(ctx, `UPDATE record SET state = 'pending', tries = 0, due = ? WHERE domain = ?`, tx.Now.UnixMilli(), n.String()); err != nil {
+		return err
+	}
+	return tx.renewNote(ctx, n)
+}
+
+// RetryAllRecords has everything of every domain handed over anew.
+func (tx *Tx) RetryAllRecords(ctx context.Context) error {
+	_, err := tx.exec(ctx, `UPDATE record SET state = 'pending', tries = 0, due = ?`, tx.Now.UnixMilli())
 	return err
+}
+
+// DomainsToCheck are domains whose lists note something about DNS, and that were not
+// checked since, at most most.
+func (tx *Tx) DomainsToCheck(ctx context.Context, since time.Time, most int) ([]mail.Name, error) {
+	return tx.names(ctx, `SELECT name FROM domain WHERE note > '' AND note IN ('dns', 'dns_pending')
+		AND NOT EXISTS (SELECT 1 FROM finding WHERE finding.domain = domain.name AND at > ?) LIMIT ?`, since.UnixMilli(), most)
 }
 
 // A Finding is what the last check of a domain found about one thing.
@@ -147,8 +218,8 @@ func (tx *Tx) FindingsOf(ctx context.Context, n mail.Name) (fs []Finding, err er
 }
 
 // PutFindings keeps what a check of a domain found, in place of what the last one
-// did, and the note that lists show. It is no change of the wanted state.
-func (db *DB) PutFindings(ctx context.Context, n mail.Name, fs []Finding, note string) error {
+// did, and renews the note that lists show. It is no change of the wanted state.
+func (db *DB) PutFindings(ctx context.Context, n mail.Name, fs []Finding) error {
 	return db.Update(ctx, func(ctx context.Context, tx *Tx) error {
 		tx.aside = true
 		_, found, err := tx.Domain(ctx, n)
@@ -172,7 +243,6 @@ func (db *DB) PutFindings(ctx context.Context, n mail.Name, fs []Finding, note s
 				return err
 			}
 		}
-		_, err = tx.exec(ctx, `UPDATE domain SET note = ? WHERE name = ? AND note <> ?1`, note, n.String())
-		return err
+		return tx.renewNote(ctx, n)
 	})
 }
