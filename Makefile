@@ -39,6 +39,7 @@ lint:
 # The figures of the README, each against a floor measured in the same run.
 bench: build
 	@go run ./tests/bench
+	@go test ./tests -run '^$$' -bench . -benchtime 50x
 
 # The pictures of the pages that the README shows.
 screenshots: build

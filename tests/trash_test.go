@@ -23,7 +23,7 @@ import (
 )
 
 // full fills the mailboxes of a domain with letters, as Dovecot would have.
-func full(t *testing.T, root, domain string, boxes, letters int) {
+func full(t testing.TB, root, domain string, boxes, letters int) {
 	t.Helper()
 	u, err := user.Lookup(files.Debian.MailUser)
 	if err != nil {
