@@ -59,7 +59,7 @@ func (a *attempts) failed(address, name string) {
 		g, ok := a.wrong[k]
 		if !now.Before(g.until) {
 			if !ok && len(a.wrong) >= maxGuesses {
-				a.makeRoom(now)
+				makeRoom(a.wrong, func(g guesses) bool { return !now.Before(g.until) })
 			}
 			g = guesses{until: now.Add(guessWindow)}
 		}
@@ -74,11 +74,9 @@ func (a *attempts) succeeded(address, name string) {
 	defer a.mu.Unlock()
 	now := a.now()
 	if len(a.known) >= maxGuesses {
-		maps.DeleteFunc(a.known, func(_ attemptKey, at time.Time) bool { return now.Sub(at) >= knownFor })
+		makeRoom(a.known, func(at time.Time) bool { return now.Sub(at) >= knownFor })
 	}
-	if len(a.known) < maxGuesses {
-		a.known[attemptKey{address, name}] = now
-	}
+	a.known[attemptKey{address, name}] = now
 }
 
 // keys are what a guess counts for.
@@ -97,13 +95,14 @@ func limitOf(k attemptKey) int {
 	return nameGuesses
 }
 
-// makeRoom forgets what has run out, and where that is nothing some of the rest.
-func (a *attempts) makeRoom(now time.Time) {
-	maps.DeleteFunc(a.wrong, func(_ attemptKey, g guesses) bool { return !now.Before(g.until) })
-	for k := range a.wrong {
-		if len(a.wrong) < maxGuesses {
+// makeRoom forgets what is over, and where that is little so many of the rest that
+// it need not look again soon.
+func makeRoom[V any](m map[attemptKey]V, over func(V) bool) {
+	maps.DeleteFunc(m, func(_ attemptKey, v V) bool { return over(v) })
+	for k := range m {
+		if len(m) <= maxGuesses*3/4 {
 			return
 		}
-		delete(a.wrong, k)
+		delete(m, k)
 	}
 }
