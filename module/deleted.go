@@ -144,6 +144,9 @@ func (m *Module) restoreDomain(ctx context.Context, by Actor, scope mail.Scope, 
 		counts := back
 		for _, b := range d.Mailboxes {
 			counts.Mailboxes, counts.Quota = counts.Mailboxes+1, counts.Quota+b.MaxSize
+			if most, limited := owner.Limit("email_quota"); limited && b.MaxSize == 0 {
+				return nil, limitError("email_quota", most)
+			}
 		}
 		if err := room(ctx, tx, owner, counts); err != nil {
 			return nil, err

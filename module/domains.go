@@ -167,6 +167,15 @@ func room(ctx context.Context, tx *store.Tx, owner mail.User, d mail.Domain) err
 	if err != nil {
 		return err
 	}
+	if most, limited := owner.Limit("email_quota"); limited && d.Mailboxes > 0 {
+		unlimited, err := tx.UnlimitedMailboxes(ctx, d.Name)
+		if err != nil {
+			return err
+		}
+		if unlimited {
+			return limitError("email_quota", most)
+		}
+	}
 	for _, l := range []struct {
 		name       string
 		have, more int64

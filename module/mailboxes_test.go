@@ -410,3 +410,31 @@ func TestPasswordIsNowhereButInItsPlaces(t *testing.T) {
 		}
 	}
 }
+
+// A mailbox without a limit is more than any plan with one allows, also when its
+// whole domain changes hands.
+func TestUnlimitedMailboxesDoNotGoToALimitedOwner(t *testing.T) {
+	w := newWorld(t)
+	limited, _, err := w.people.panel().User(t.Context(), "user2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	limited.Limits = map[string]int64{"email_quota": 1000}
+	w.people.set(limited)
+	add(t, w, as("user1"), "a.example")
+	p := "geheim99"
+	if _, err := w.AddMailbox(t.Context(), as("user1"), mail.MailboxEdit{Name: "post", Domain: "a.example", Passwd: &p}); err != nil {
+		t.Fatal(err)
+	}
+	done, err := w.PassDomains(t.Context(), as("admin"), []string{"a.example"}, "user2")
+	if err != nil || len(done) != 1 {
+		t.Fatal(done, err)
+	}
+	checkError(t, "pass", done[0].Err, mail.Limit, "email_quota", "limit_email_quota")
+	size := "900"
+	if _, err := w.EditMailbox(t.Context(), as("user1"), "post@a.example", mail.MailboxEdit{MaxSize: &size}); err != nil {
+		t.Fatal(err)
+	}
+	done, err = w.PassDomains(t.Context(), as("admin"), []string{"a.example"}, "user2")
+	all(t, done, err)
+}

@@ -55,6 +55,12 @@ func (tx *Tx) MailboxesOf(ctx context.Context, n mail.Name) (bs []mail.Mailbox, 
 	return bs, err
 }
 
+// UnlimitedMailboxes says that a mailbox of a domain may grow without a limit.
+func (tx *Tx) UnlimitedMailboxes(ctx context.Context, n mail.Name) (bool, error) {
+	var one int
+	return tx.row(ctx, `SELECT 1 FROM email WHERE domain = ? AND maxsize = 0 LIMIT 1`, []any{n.String()}, &one)
+}
+
 // NameTaken says that a is a mailbox or an alias already, of another mailbox than but.
 func (tx *Tx) NameTaken(ctx context.Context, a mail.Address, but mail.LocalPart) (bool, error) {
 	var one int
