@@ -1,0 +1,290 @@
+package module
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	wire "github.com/miekg/dns"
+
+	"maildomain/module/files"
+	"maildomain/module/mail"
+)
+
+func (w *world) keyFile(name, selector string) string {
+	return filepath.Join(w.dir, files.Debian.SSL(), name+"."+selector+".private")
+}
+
+func TestNewKeySignsWhenItsRecordIsSeen(t *testing.T) {
+	n := newNamed(t, "a.example")
+	addSigned(t, n.world, "a.example", "dmarc", "on")
+	// Handed over in the same call: key, MX, SPF and DMARC.
+	key := keyRows(t, n.world, "a.example")[0].Key
+	n.hasRecords(t, "dkim._domainkey.a.example", wire.TypeTXT, key.Record().String())
+	n.hasRecords(t, "a.example", wire.TypeMX, "10 mx.host.example.")
+	checkRows(t, n.world, "a.example", mail.Published, 4)
+	checkKeys(t, n.world, "a.example", "dkim new")
+	if got := signsWith(t, n.world, "a.example"); got != "" {
+		t.Errorf("signs with %q before the record was seen", got)
+	}
+	checkNote(t, n.world, "a.example", "dns_pending")
+	if _, err := os.Stat(n.keyFile("a.example", "dkim")); err != nil {
+		t.Error(err)
+	}
+	pending(t, n.world)
+	checkKeys(t, n.world, "a.example", "dkim signing")
+	if got := signsWith(t, n.world, "a.example"); got != "dkim" {
+		t.Errorf("signs with %q", got)
+	}
+	checkNote(t, n.world, "a.example", "")
+	checkConsistent(t, n.world)
+}
+
+// At every moment each selector that Exim signs with, or signed with in the last eight
+// days, has its key in DNS.
+func TestRotationLeavesNoGap(t *testing.T) {
+	n := newNamed(t, "a.example")
+	addSigned(t, n.world, "a.example", "dkim_ed25519", "on")
+	pending(t, n.world)
+	signed := map[string]time.Time{}
+	records := map[string]string{}
+	look := func() {
+		t.Helper()
+		for _, k := range keyRows(t, n.world, "a.example") {
+			records[k.Selector.String()] = k.Key.Record().String()
+		}
+		for s := range strings.SplitSeq(signsWith(t, n.world, "a.example"), " : ") {
+			if s != "" {
+				signed[s] = n.db.Now()
+			}
+		}
+		for s, at := range signed {
+			if n.db.Now().Sub(at) < mail.QueueLifetime {
+				n.hasRecords(t, s+"._domainkey.a.example", wire.TypeTXT, records[s])
+				if _, err := os.Stat(n.keyFile("a.example", s)); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+	look()
+	if len(signed) != 2 {
+		t.Fatalf("signed by %v", signed)
+	}
+	group(t, n.RotateKeys, as("user1"), "a.example")
+	look()
+	checkKeys(t, n.world, "a.example", "dkim signing, dkim-20260301 new, dkim-ed25519 signing, dkim-ed25519-20260301 new")
+	pending(t, n.world)
+	look()
+	checkKeys(t, n.world, "a.example", "dkim old, dkim-20260301 signing, dkim-ed25519 old, dkim-ed25519-20260301 signing")
+	if got := signsWith(t, n.world, "a.example"); got != "dkim-20260301 : dkim-ed25519-20260301" {
+		t.Errorf("signs with %q", got)
+	}
+	change(t, n.world, as("user1"), "a.example", dnsEdit("dkim_keylen", "2048"))
+	pending(t, n.world)
+	look()
+	for range 10 {
+		n.pass(24 * time.Hour)
+		pending(t, n.world)
+		look()
+	}
+	checkKeys(t, n.world, "a.example", "dkim-20260301-1 signing, dkim-ed25519-20260301 signing")
+	for _, gone := range []string{"dkim", "dkim-20260301", "dkim-ed25519"} {
+		n.hasRecords(t, gone+"._domainkey.a.example", wire.TypeTXT)
+		if _, err := os.Stat(n.keyFile("a.example", gone)); !os.IsNotExist(err) {
+			t.Errorf("the file of %s is still there: %v", gone, err)
+		}
+	}
+	checkConsistent(t, n.world)
+}
+
+func TestSwitchedOffDKIMStopsSigningAtOnceAndKeepsItsRecord(t *testing.T) {
+	n := newNamed(t, "a.example")
+	addSigned(t, n.world, "a.example")
+	pending(t, n.world)
+	change(t, n.world, as("user1"), "a.example", dnsEdit("dkim", "off"))
+	if got := signsWith(t, n.world, "a.example"); got != "" {
+		t.Errorf("signs with %q", got)
+	}
+	if len(n.records(t, "dkim._domainkey.a.example", wire.TypeTXT)) != 1 {
+		t.Error("letters that are under way lost their key")
+	}
+	n.pass(mail.QueueLifetime)
+	pending(t, n.world)
+	n.hasRecords(t, "dkim._domainkey.a.example", wire.TypeTXT)
+	n.hasRecords(t, "a.example", wire.TypeMX) // nothing is to stand for it any more
+	checkKeys(t, n.world, "a.example", "")
+	checkRows(t, n.world, "a.example", "", 0)
+}
+
+func TestKeysTurnOverByThemselves(t *testing.T) {
+	n := newNamed(t, "a.example")
+	addSigned(t, n.world, "a.example")
+	pending(t, n.world)
+	for range 10 {
+		n.pass(24 * time.Hour)
+		pending(t, n.world)
+	}
+	checkKeys(t, n.world, "a.example", "dkim signing")
+	n.set(t, "dkim_rotate", "30")
+	for range 19 {
+		n.pass(24 * time.Hour)
+		pending(t, n.world)
+	}
+	checkKeys(t, n.world, "a.example", "dkim signing")
+	for range 3 {
+		n.pass(24 * time.Hour)
+		pending(t, n.world)
+	}
+	if got := keysOf(t, n.world, "a.example"); !strings.HasPrefix(got, "dkim old, dkim-202603") || !strings.HasSuffix(got, " signing") {
+		t.Errorf("keys: %s", got)
+	}
+}
+
+// Looking is no change: a year of it leaves no line behind.
+func TestLooksAtKeysLeaveNoHistory(t *testing.T) {
+	n := newNamed(t, "a.example")
+	n.set(t, "dns", "none")
+	addSigned(t, n.world, "a.example")
+	was := stateOf(t, n.world).Revision
+	for range 30 {
+		n.pass(24 * time.Hour)
+		pending(t, n.world)
+	}
+	past, _, err := n.DomainHistory(t.Context(), as("user1"), HistoryQuery{Elid: "a.example", Limit: 100})
+	if err != nil || len(past) != 1 {
+		t.Errorf("%d changes in the history, %v", len(past), err)
+	}
+	if now := stateOf(t, n.world).Revision; now != was {
+		t.Errorf("%d revisions came of looking", now-was)
+	}
+	if k := keyRows(t, n.world, "a.example")[0]; k.Tries == 0 || !k.Due.After(n.db.Now().Add(-time.Hour)) {
+		t.Errorf("%+v", k)
+	}
+}
+
+func TestImportedKeySignsOnceItIsSeen(t *testing.T) {
+	n := newNamed(t, "a.example")
+	addSigned(t, n.world, "a.example")
+	pending(t, n.world)
+	mine, err := mail.NewRSAKey(1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := mine.PEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.ImportKey(t.Context(), as("user1"), "a.example", "some words\n"+string(text)); err != nil {
+		t.Fatal(err)
+	}
+	n.hasRecords(t, "dkim-20260301._domainkey.a.example", wire.TypeTXT, mine.Record().String())
+	if s, pem, err := n.ExportKey(t.Context(), as("admin"), "a.example"); err != nil || s != "dkim" || pem == string(text) {
+		t.Errorf("before it is seen, %s is shown, %v", s, err)
+	}
+	pending(t, n.world)
+	checkKeys(t, n.world, "a.example", "dkim old, dkim-20260301 signing")
+	if s, pem, err := n.ExportKey(t.Context(), as("reseller1"), "a.example"); err != nil || s != "dkim-20260301" || pem != string(text) {
+		t.Errorf("%s %v", s, err)
+	}
+
+	// Nobody gets what is not for him, and nothing comes of what is no key.
+	_, _, err = n.ExportKey(t.Context(), as("user1"), "a.example")
+	checkError(t, "export by the owner", err, mail.Access, "level", "")
+	_, _, err = n.ExportKey(t.Context(), as("reseller2"), "a.example")
+	checkError(t, "export by another reseller", err, mail.NotFound, "elid", "")
+	_, err = n.ImportKey(t.Context(), as("user4"), "a.example", string(text))
+	checkError(t, "import by a stranger", err, mail.NotFound, "elid", "")
+	long, err := mail.NewRSAKey(2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ed, err := mail.NewEd25519Key()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, k := range map[string]mail.DKIMKey{"another length": long, "an algorithm that is off": ed} {
+		text, err := k.PEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = n.ImportKey(t.Context(), as("user1"), "a.example", string(text))
+		checkError(t, what, err, mail.Invalid, "private", "value_private")
+	}
+	_, err = n.ImportKey(t.Context(), as("user1"), "a.example", "-----BEGIN PRIVATE KEY-----\n")
+	checkError(t, "no key", err, mail.Invalid, "private", "value_private")
+	checkKeys(t, n.world, "a.example", "dkim old, dkim-20260301 signing")
+	if strings.Contains(n.log.String(), "BEGIN") || !strings.Contains(n.log.String(), "a private key was shown") {
+		t.Errorf("log: %s", n.log)
+	}
+}
+
+func TestHistoryHasNoPrivateKey(t *testing.T) {
+	n := newNamed(t, "a.example")
+	addSigned(t, n.world, "a.example")
+	pending(t, n.world)
+	group(t, n.RotateKeys, as("user1"), "a.example")
+	pending(t, n.world)
+	past, _, err := n.DomainHistory(t.Context(), as("user1"), HistoryQuery{Elid: "a.example", Limit: 100})
+	if err != nil || len(past) != 4 {
+		t.Fatalf("%+v, %v", past, err)
+	}
+	if want := fmt.Sprint([]Setting{{"keys", "dkim rsa 1024 signing", "dkim rsa 1024 signing, dkim-20260301 rsa 1024 new"}}); fmt.Sprint(past[1].Settings) != want {
+		t.Errorf("%v, want %s", past[1].Settings, want)
+	}
+	for _, k := range keyRows(t, n.world, "a.example") {
+		pem, err := k.Key.PEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		secret := strings.Split(string(pem), "\n")[3]
+		for what, text := range map[string]string{"history": fmt.Sprintf("%+v", past), "log": n.log.String()} {
+			if strings.Contains(text, secret) {
+				t.Errorf("the %s has a private key", what)
+			}
+		}
+	}
+	_, err = n.Undo(t.Context(), as("user1"), "a.example", fmt.Sprint(past[1].ID))
+	checkError(t, "undo of a rotation", err, mail.Invalid, "change", "value_change")
+	// The next owner does not see what the last one did with keys.
+	pass(t, n, "user2")
+	past, _, err = n.DomainHistory(t.Context(), as("user2"), HistoryQuery{Elid: "a.example", Limit: 100})
+	if err == nil && len(past) != 0 {
+		t.Errorf("%+v", past)
+	}
+}
+
+// pass gives a.example to another owner.
+func pass(t *testing.T, n *named, owner string) {
+	t.Helper()
+	done, err := n.PassDomains(t.Context(), as("admin"), []string{"a.example"}, owner)
+	all(t, done, err)
+}
+
+// A domain that is brought back signs when its record, which was taken away, is back.
+func TestRestoredDomainSignsWhenItsRecordIsBack(t *testing.T) {
+	n := newNamed(t, "a.example")
+	addSigned(t, n.world, "a.example")
+	pending(t, n.world)
+	was := keyRows(t, n.world, "a.example")[0].Key.Record().String()
+	group(t, n.DeleteDomains, as("user1"), "a.example")
+	n.hasRecords(t, "dkim._domainkey.a.example", wire.TypeTXT)
+	n.hasRecords(t, "a.example", wire.TypeTXT)
+	n.bind.Stop()
+	restore(t, n.world, as("user1"), "a.example")
+	checkKeys(t, n.world, "a.example", "dkim new")
+	if got := signsWith(t, n.world, "a.example"); got != "" {
+		t.Errorf("signs with %q, which is not in DNS", got)
+	}
+	n.bind.Restart()
+	n.pass(time.Hour)
+	pending(t, n.world)
+	n.pass(time.Hour)
+	pending(t, n.world)
+	n.hasRecords(t, "dkim._domainkey.a.example", wire.TypeTXT, was)
+	checkKeys(t, n.world, "a.example", "dkim signing")
+	checkConsistent(t, n.world)
+}

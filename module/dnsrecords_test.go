@@ -1,0 +1,519 @@
+package module
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	wire "github.com/miekg/dns"
+
+	"maildomain/module/mail"
+	"maildomain/tests/nameserver"
+)
+
+const spfOfWorld = "v=spf1 ip4:192.0.2.1 ip4:192.0.2.2 ip6:2001:db8::1 ~all"
+
+func TestRecordsWaitForNameServerThatIsDown(t *testing.T) {
+	n := newNamed(t, "a.example", "b.example")
+	n.bind.Stop()
+	addSigned(t, n.world, "a.example")
+	checkRows(t, n.world, "a.example", mail.Pending, 3)
+	checkNote(t, n.world, "a.example", "dns_pending")
+	rows := recordRows(t, n.world, "a.example")
+	if rows[0].Tries != 1 || rows[0].Due.Sub(n.db.Now()) > 10*time.Second || rows[0].Reason == "" {
+		t.Errorf("%+v", rows[0])
+	}
+	addSigned(t, n.world, "b.example") // does not wait for what has just been silent
+	if r := recordRows(t, n.world, "b.example")[0]; r.Tries != 0 {
+		t.Errorf("tried %d times", r.Tries)
+	}
+	for tries := 1; tries < 5; {
+		began := n.db.Now()
+		pending(t, n.world)
+		r := recordRows(t, n.world, "a.example")[0]
+		if r.Tries > tries+1 || r.State != mail.Pending {
+			t.Fatalf("%+v", r)
+		}
+		if r.Tries > tries {
+			if wait := r.Due.Sub(began); wait < mail.Delay(tries) || wait > mail.Delay(tries)+10*time.Second {
+				t.Errorf("after %d tries it rests %s, want %s", r.Tries, wait, mail.Delay(tries))
+			}
+			tries = r.Tries
+		}
+		n.pass(10 * time.Second)
+	}
+	if !n.Awaiting() {
+		t.Error("the module would end for want of calls")
+	}
+	n.bind.Restart()
+	n.pass(time.Hour)
+	pending(t, n.world)
+	for _, d := range []string{"a.example", "b.example"} {
+		checkRows(t, n.world, d, mail.Published, 3)
+		n.hasRecords(t, d, wire.TypeTXT, spfOfWorld)
+	}
+	n.pass(time.Hour)
+	pending(t, n.world)
+	serial := n.serial(t, "a.example")
+	for range 3 {
+		n.pass(time.Hour)
+		pending(t, n.world)
+	}
+	if now := n.serial(t, "a.example"); now != serial {
+		t.Errorf("something was done twice: serial %s became %s", serial, now)
+	}
+	if n.Awaiting() {
+		t.Error("and now it would never end")
+	}
+}
+
+func TestRefusedRecordsStayOursUntilTheKeyIsRight(t *testing.T) {
+	n := newNamed(t, "a.example", "b.example")
+	addSigned(t, n.world, "b.example")
+	n.set(t, "dns_secret", "d3Jvbmcgc2VjcmV0")
+	addSigned(t, n.world, "a.example")
+	checkRows(t, n.world, "a.example", mail.Refused, 3)
+	checkNote(t, n.world, "a.example", "dns")
+	group(t, n.DeleteDomains, as("user1"), "b.example")
+	n.pass(time.Hour)
+	pending(t, n.world)
+	if len(n.records(t, "b.example", wire.TypeMX)) != 1 {
+		t.Fatal("removed without a key")
+	}
+	checkRows(t, n.world, "b.example", mail.Refused, 3)
+	n.set(t, "dns_secret", nameserver.KeySecret)
+	pending(t, n.world)
+	checkRows(t, n.world, "a.example", mail.Published, 3)
+	checkRows(t, n.world, "b.example", "", 0)
+	n.hasRecords(t, "b.example", wire.TypeMX)
+	n.hasRecords(t, "b.example", wire.TypeTXT)
+}
+
+func TestZoneServedElsewhereIsSaid(t *testing.T) {
+	n := newNamed(t)
+	addSigned(t, n.world, "a.example")
+	checkRows(t, n.world, "a.example", mail.NoZone, 3)
+	checkNote(t, n.world, "a.example", "dns")
+	r, err := n.DomainRecords(t.Context(), as("user1"), "a.example")
+	if err != nil || len(r.Records) != 3 || r.Records[0].Handed != mail.NoZone {
+		t.Errorf("%+v, %v", r.Records, err)
+	}
+}
+
+func TestForeignPolicyIsNotOverwritten(t *testing.T) {
+	const spf, dmarc = "v=spf1 include:other.example -all", "v=DMARC1; p=reject"
+	n := newNamed(t, "a.example\n@ TXT \""+spf+"\"\n@ TXT \"verify=1\"\n_dmarc TXT \""+dmarc+"\"\n", "other.example\n@ TXT \"v=spf1 -all\"")
+	addSigned(t, n.world, "a.example", "dmarc", "on")
+	n.hasRecords(t, "a.example", wire.TypeTXT, spf, "verify=1")
+	n.hasRecords(t, "_dmarc.a.example", wire.TypeTXT, dmarc)
+	states := map[mail.Purpose]mail.Handed{}
+	for _, r := range recordRows(t, n.world, "a.example") {
+		states[r.Why] = r.State
+	}
+	if states[mail.ForSPF] != mail.Conflict || states[mail.ForDMARC] != mail.Conflict || states[mail.ForDKIM] != mail.Published {
+		t.Errorf("%v", states)
+	}
+	checkNote(t, n.world, "a.example", "dns")
+	r, err := n.CheckDomain(t.Context(), as("user1"), "a.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Findings {
+		if f.Why == mail.ForSPF && (f.Verdict.State != mail.Wrong || !strings.Contains(f.Verdict.Proposal, "include:other.example") || !strings.Contains(f.Verdict.Proposal, "ip4:192.0.2.1")) {
+			t.Errorf("no merge is proposed: %+v", f.Verdict)
+		}
+	}
+	// Taking ours away leaves theirs.
+	group(t, n.DeleteDomains, as("user1"), "a.example")
+	n.hasRecords(t, "a.example", wire.TypeTXT, spf, "verify=1")
+	n.hasRecords(t, "_dmarc.a.example", wire.TypeTXT, dmarc)
+	n.hasRecords(t, "dkim._domainkey.a.example", wire.TypeTXT)
+	checkRows(t, n.world, "a.example", "", 0)
+}
+
+func TestRecordsGoWithTheirDomainAlone(t *testing.T) {
+	zone := "\n@ TXT \"verify=1\"\n@ MX 20 backup.host.example.\n"
+	n := newNamed(t, "a.example"+zone, "b.a.example", "axexample.example")
+	for _, d := range []string{"a.example", "b.a.example", "axexample.example"} {
+		addSigned(t, n.world, d)
+	}
+	pending(t, n.world)
+	serial := n.serial(t, "a.example")
+	group(t, n.SuspendDomains, as("user1"), "a.example")
+	pass(t, n, "user2")
+	group(t, n.ResumeDomains, as("user2"), "a.example")
+	pending(t, n.world)
+	if now := n.serial(t, "a.example"); now != serial {
+		t.Errorf("suspending and another owner changed DNS: %s became %s", serial, now)
+	}
+	near, far := n.serial(t, "b.a.example"), n.serial(t, "axexample.example")
+	group(t, n.DeleteDomains, as("user2"), "a.example")
+	n.hasRecords(t, "a.example", wire.TypeTXT, "verify=1")
+	n.hasRecords(t, "a.example", wire.TypeMX, "20 backup.host.example.")
+	n.hasRecords(t, "dkim._domainkey.a.example", wire.TypeTXT)
+	n.hasRecords(t, "www.a.example", wire.TypeA, "192.0.2.80")
+	if n.serial(t, "b.a.example") != near || n.serial(t, "axexample.example") != far {
+		t.Error("a neighbour's zone changed")
+	}
+	checkRows(t, n.world, "a.example", "", 0)
+	checkRows(t, n.world, "b.a.example", mail.Published, 3)
+}
+
+func TestRecordsFollowTheMailHostAndTheServersAddresses(t *testing.T) {
+	n := newNamed(t, "a.example", "b.example")
+	addSigned(t, n.world, "a.example", "secure", "on")
+	if _, err := n.AddDomain(t.Context(), as("user1"), dnsEdit("name", "b.example")); err != nil {
+		t.Fatal(err)
+	}
+	n.hasRecords(t, "mail.a.example", wire.TypeA, "192.0.2.1", "192.0.2.2")
+	follow(t, n.world)
+	n.set(t, "mail_host", "other.host.example")
+	follow(t, n.world)
+	n.hasRecords(t, "a.example", wire.TypeMX, "10 other.host.example.")
+	n.hasRecords(t, "b.example", wire.TypeMX) // nothing was asked for it
+	n.people.mu.Lock()
+	n.people.params.ServerIPs = n.people.params.ServerIPs[1:]
+	n.people.mu.Unlock()
+	n.Doubt()
+	follow(t, n.world)
+	n.hasRecords(t, "mail.a.example", wire.TypeA, "192.0.2.2")
+	n.hasRecords(t, "a.example", wire.TypeTXT, "v=spf1 ip4:192.0.2.2 ip6:2001:db8::1 ~all")
+
+	// A panel that has forgotten its own name takes nothing away.
+	serial := n.serial(t, "a.example")
+	n.set(t, "mail_host", "")
+	n.people.mu.Lock()
+	n.people.params.MailHost, n.people.params.ServerIPs = "", nil
+	n.people.mu.Unlock()
+	n.Doubt()
+	follow(t, n.world)
+	change(t, n.world, as("user1"), "a.example", dnsEdit("greylist", "on"))
+	if now := n.serial(t, "a.example"); now != serial {
+		t.Error("records went")
+	}
+}
+
+func TestByHandNothingIsHandedOverAndKeysSignWhenSeen(t *testing.T) {
+	n := newNamed(t, "a.example")
+	n.set(t, "dns", "none")
+	serial := n.serial(t, "a.example")
+	addSigned(t, n.world, "a.example")
+	pending(t, n.world)
+	if n.serial(t, "a.example") != serial {
+		t.Error("something was handed over")
+	}
+	checkRows(t, n.world, "a.example", "", 0)
+	checkKeys(t, n.world, "a.example", "dkim new")
+	n.set(t, "dns", "server") // as a person would enter them
+	follow(t, n.world)
+	n.set(t, "dns", "none")
+	follow(t, n.world)
+	checkRows(t, n.world, "a.example", "", 0)
+	n.hasRecords(t, "a.example", wire.TypeMX, "10 mx.host.example.") // and stays
+	n.pass(time.Hour)
+	pending(t, n.world)
+	checkKeys(t, n.world, "a.example", "dkim signing")
+}
+
+// A panel that is a name server of sorts.
+type core struct {
+	mu     sync.Mutex
+	fault  error
+	state  mail.Handed
+	calls  int
+	puts   map[string]int // of each name and type
+	stands map[string][]string
+	before func() // a call is answered
+}
+
+func coreWorld(t *testing.T) (*world, *core) {
+	t.Helper()
+	w := newWorld(t)
+	c := &core{state: mail.Published, puts: map[string]int{}, stands: map[string][]string{}}
+	w.panel.DNS = c.hand
+	w.set(t, "resolvers", "127.0.0.1:1")
+	return w, c
+}
+
+func (c *core) hand(_ context.Context, _ mail.Name, changes []mail.RecordChange) (os []mail.RecordOutcome, err error) {
+	if c.before != nil {
+		c.before()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls++
+	if c.fault != nil {
+		return nil, c.fault
+	}
+	for _, r := range changes {
+		os = append(os, mail.RecordOutcome{Name: r.Name, Type: r.Type, Handed: c.state})
+		k := r.Name + " " + string(r.Type)
+		if c.state != mail.Published {
+			continue
+		}
+		c.puts[k]++
+		if delete(c.stands, k); !r.Remove {
+			c.stands[k] = slices.Clone(r.Values)
+		}
+	}
+	return os, nil
+}
+
+func TestPanelThatIsAwayGetsRecordsLater(t *testing.T) {
+	w, c := coreWorld(t)
+	c.fault = errors.New("not now")
+	addSigned(t, w, "a.example")
+	checkRows(t, w, "a.example", mail.Pending, 3)
+	c.fault = nil
+	w.pass(time.Minute)
+	pending(t, w)
+	checkRows(t, w, "a.example", mail.Published, 3)
+	c.state = mail.Refused
+	addSigned(t, w, "b.example")
+	checkRows(t, w, "b.example", mail.Refused, 3)
+	checkNote(t, w, "b.example", "dns")
+	w.pass(24 * time.Hour)
+	pending(t, w)
+	checkRows(t, w, "b.example", mail.Refused, 3) // waits for a person
+	c.state = mail.Published
+	group(t, w.PublishRecords, as("user1"), "b.example")
+	checkRows(t, w, "b.example", mail.Published, 3)
+	// An answer about something else is none.
+	w.panel.DNS = func(context.Context, mail.Name, []mail.RecordChange) ([]mail.RecordOutcome, error) {
+		return make([]mail.RecordOutcome, 3), nil
+	}
+	addSigned(t, w, "c.example")
+	checkRows(t, w, "c.example", mail.Pending, 3)
+}
+
+// As if the power went between the commit and the hand-over.
+func TestWhatWasCommittedIsHandedOverByTheNextProcess(t *testing.T) {
+	w, c := coreWorld(t)
+	w.silentUntil.Store(w.now.Add(24 * time.Hour).UnixMilli())
+	for _, d := range []string{"a.example", "b.example"} {
+		addSigned(t, w, d)
+	}
+	if c.calls != 0 {
+		t.Fatal("handed over")
+	}
+	next := emptyWorld(t, w.dir)
+	next.now = w.now
+	next.panel.DNS = c.hand
+	if _, err := next.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	pending(t, next)
+	for _, d := range []string{"a.example", "b.example"} {
+		checkRows(t, next, d, mail.Published, 3)
+		if c.puts[d+" MX"] != 1 {
+			t.Errorf("%s was handed over %d times", d, c.puts[d+" MX"])
+		}
+	}
+	// And what was taken away by one process is withdrawn by another.
+	next.silentUntil.Store(next.now.Add(24 * time.Hour).UnixMilli())
+	group(t, next.DeleteDomains, as("user1"), "a.example")
+	last := emptyWorld(t, w.dir)
+	last.now = next.now
+	last.panel.DNS = c.hand
+	pending(t, last)
+	if _, stands := c.stands["a.example MX"]; stands {
+		t.Error("the record of a deleted domain stands")
+	}
+	checkRows(t, last, "a.example", "", 0)
+}
+
+func TestHundredsOfDomainsAreHandedOverOnceEach(t *testing.T) {
+	w, c := coreWorld(t)
+	c.fault = errors.New("not now")
+	const many = 300
+	for i := range many {
+		if _, err := w.AddDomain(t.Context(), as("user1"), dnsEdit("name", fmt.Sprintf("d%d.example", i), "dmarc", "on")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.fault, c.calls = nil, 0
+	w.pass(time.Hour)
+	for range many/jobsAtOnce + 1 {
+		pending(t, w)
+	}
+	if c.calls != many || len(c.stands) != 3*many {
+		t.Errorf("%d calls, %d records stand", c.calls, len(c.stands))
+	}
+	for k, n := range c.puts {
+		if n != 1 {
+			t.Errorf("%s was put %d times", k, n)
+		}
+	}
+}
+
+// Two changes of one domain at once: the one that was slow does not undo the other.
+func TestSlowHandOverDoesNotOvertakeALaterOne(t *testing.T) {
+	w, c := coreWorld(t)
+	addSigned(t, w, "a.example")
+	slow, begun := make(chan struct{}), make(chan struct{}, 100)
+	var once sync.Once
+	c.before = func() {
+		begun <- struct{}{}
+		once.Do(func() { <-slow })
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { change(t, w, as("user1"), "a.example", dnsEdit("ipsrc", "manual", "ip", "192.0.2.1")) })
+	<-begun
+	wg.Go(func() { change(t, w, as("user1"), "a.example", dnsEdit("ip", "192.0.2.2")) })
+	for domainOf(t, w, "a.example").OutgoingIP() != "192.0.2.2" {
+		time.Sleep(time.Millisecond)
+	}
+	close(slow)
+	wg.Wait()
+	pending(t, w)
+	if got, want := c.stands["a.example TXT"], "v=spf1 ip4:192.0.2.2 ip6:2001:db8::1 ~all"; len(got) != 1 || got[0] != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	checkRows(t, w, "a.example", mail.Published, 3)
+}
+
+func TestDryRunListsRecordsAndChangesNone(t *testing.T) {
+	n := newNamed(t, "a.example", "b.example")
+	addSigned(t, n.world, "a.example")
+	pending(t, n.world)
+	serials := n.serial(t, "a.example") + n.serial(t, "b.example")
+	before, rows := n.everything(t), fmt.Sprint(recordRows(t, n.world, "a.example"), keysOf(t, n.world, "a.example"))
+	would := func(do func(Actor) error) map[string]string {
+		t.Helper()
+		by := as("user1")
+		by.Preview = &Preview{}
+		if err := do(by); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		for _, c := range by.Preview.Changes() {
+			for _, r := range c.Records {
+				got[r.Name+" "+string(r.Type)] = strings.Join(r.Before, "|") + " -> " + strings.Join(r.After, "|")
+			}
+		}
+		return got
+	}
+	got := would(func(by Actor) error {
+		_, err := n.AddDomain(t.Context(), by, dnsEdit("name", "b.example", "dkim", "on"))
+		return err
+	})
+	if len(got) != 3 || got["b.example TXT"] != " -> "+spfOfWorld || !strings.HasSuffix(got["dkim._domainkey.b.example TXT"], "p=...") {
+		t.Errorf("add: %q", got)
+	}
+	got = would(func(by Actor) error {
+		_, err := n.EditDomain(t.Context(), by, "a.example", dnsEdit("ipsrc", "manual", "ip", "192.0.2.1"))
+		return err
+	})
+	if len(got) != 1 || got["a.example TXT"] != spfOfWorld+" -> v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 ~all" {
+		t.Errorf("edit: %q", got)
+	}
+	got = would(func(by Actor) error {
+		_, err := n.DeleteDomains(t.Context(), by, []string{"a.example"})
+		return err
+	})
+	if len(got) != 3 || got["a.example MX"] != "10 mx.host.example -> " {
+		t.Errorf("delete: %q", got)
+	}
+	got = would(func(by Actor) error {
+		_, err := n.RotateKeys(t.Context(), by, []string{"a.example"})
+		return err
+	})
+	if len(got) != 1 || !strings.HasSuffix(got["dkim-20260301._domainkey.a.example TXT"], "p=...") {
+		t.Errorf("rotate: %q", got)
+	}
+	pending(t, n.world)
+	if now := n.serial(t, "a.example") + n.serial(t, "b.example"); now != serials {
+		t.Error("a dry run changed DNS")
+	}
+	if now := fmt.Sprint(recordRows(t, n.world, "a.example"), keysOf(t, n.world, "a.example")); now != rows {
+		t.Errorf("%s, before %s", now, rows)
+	}
+	if diff := len(n.everything(t)) - len(before); diff != 0 {
+		t.Errorf("%d files more", diff)
+	}
+}
+
+func TestAnotherServerGetsEverything(t *testing.T) {
+	n := newNamed(t, "a.example")
+	other := newNamed(t, "a.example")
+	addSigned(t, n.world, "a.example")
+	n.set(t, "dns_server", other.bind.Addr().String())
+	pending(t, n.world)
+	other.hasRecords(t, "a.example", wire.TypeTXT, spfOfWorld)
+	other.hasRecords(t, "a.example", wire.TypeMX, "10 mx.host.example.")
+}
+
+func TestCheckSaysRightWrongAndCouldNotAsk(t *testing.T) {
+	n := newNamed(t, "a.example", "c.example\n@ MX 10 www\n")
+	states := func(name string) map[mail.Purpose]mail.State {
+		t.Helper()
+		r, err := n.CheckDomain(t.Context(), as("user1"), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[mail.Purpose]mail.State{}
+		for _, f := range r.Findings {
+			if f.Type != mail.TypePTR {
+				got[f.Why] = f.Verdict.State
+			}
+			if len(f.Seen) == 0 || f.At.IsZero() {
+				t.Errorf("nobody was asked, or at no time: %+v", f)
+			}
+		}
+		return got
+	}
+	addSigned(t, n.world, "a.example", "dmarc", "on")
+	for why, state := range states("a.example") {
+		if state != mail.Right {
+			t.Errorf("%s is %s", why, state)
+		}
+	}
+	n.set(t, "dns", "none")
+	if _, err := n.AddDomain(t.Context(), as("user1"), dnsEdit("name", "c.example")); err != nil {
+		t.Fatal(err)
+	}
+	if got := states("c.example"); got[mail.ForMX] != mail.Wrong || got[mail.ForSPF] != mail.Wrong {
+		t.Errorf("%v", got)
+	}
+	checkNote(t, n.world, "c.example", "dns")
+	n.bind.Stop()
+	for why, state := range states("c.example") {
+		if state != mail.Unknown {
+			t.Errorf("with nobody to ask, %s is %s", why, state)
+		}
+	}
+	checkNote(t, n.world, "c.example", "")
+}
+
+// What is noted as wrong is looked at again, and the note goes when it is mended.
+func TestNoteGoesWhenSomebodyMendsIt(t *testing.T) {
+	n := newNamed(t, "a.example\n@ TXT \"v=spf1 -all\"\n")
+	addSigned(t, n.world, "a.example")
+	pending(t, n.world)
+	checkNote(t, n.world, "a.example", "dns")
+	u := new(wire.Msg)
+	u.SetUpdate("a.example.")
+	old, err := wire.NewRR(`a.example. 60 IN TXT "v=spf1 -all"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Remove([]wire.RR{old})
+	mended, err := wire.NewRR(`a.example. 60 IN TXT "` + spfOfWorld + `"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Insert([]wire.RR{mended})
+	u.SetTsig("maildomain.test.", wire.HmacSHA256, 300, time.Now().Unix())
+	c := wire.Client{Net: "tcp", TsigSecret: map[string]string{"maildomain.test.": nameserver.KeySecret}}
+	if answer, _, err := c.Exchange(u, n.bind.Addr().String()); err != nil || answer.Rcode != wire.RcodeSuccess {
+		t.Fatal(answer, err)
+	}
+	n.pass(2 * time.Hour)
+	pending(t, n.world)
+	checkNote(t, n.world, "a.example", "")
+}
