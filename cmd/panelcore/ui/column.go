@@ -2,6 +2,8 @@ package ui
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"maildomain/cmd/panelcore/core"
@@ -16,6 +18,8 @@ type column struct {
 	SortURL     string // empty: cannot be sorted by
 	Sorted      string // ascending, descending; empty for not
 	punycode    bool
+	bytes       bool
+	copy        bool
 	props       []prop
 	enable      string // functions of a toggle
 	disable     string
@@ -29,6 +33,7 @@ type cell struct {
 	Type  string
 	Text  string
 	Title string // what the text stands for, where it is shown otherwise
+	Copy  string // what a press copies; empty: nothing does
 	URL   string // of the first cell: what opening the row does
 	Icons []stateIcon
 	On    bool   // of a toggle
@@ -59,7 +64,7 @@ func (v *visit) columns(l *listPage, f *core.Function, meta *tree.Node, t texts,
 		name := n.Attr("name")
 		c := column{
 			Name: name, Label: t.label(name), Type: n.Attr("type"), Number: n.Attr("sort") == "digit",
-			punycode: n.Attr("convert") == "punycode",
+			punycode: n.Attr("convert") == "punycode", bytes: n.Attr("convert") == "bytes", copy: n.Attr("copy") == "yes",
 		}
 		for _, x := range n.Children {
 			switch x.Name {
@@ -133,6 +138,12 @@ func (c *column) cell(e map[string]string, t texts, words map[string]string) cel
 			x.Text = words["on"]
 		}
 	}
+	if c.copy {
+		x.Copy = x.Text
+	}
+	if c.bytes && x.Text != "" {
+		x.Text, x.Title = size(x.Text, words["units"]), x.Text
+	}
 	if at, ok := instant(x.Text); ok && c.Type == "data" {
 		x.Text, x.Title, x.Time = at, x.Text, true
 	}
@@ -142,6 +153,25 @@ func (c *column) cell(e map[string]string, t texts, words map[string]string) cel
 		}
 	}
 	return x
+}
+
+// size is a number of bytes as people read it; units are the words for bytes and each
+// 1,024 times more.
+func size(bytes, units string) string {
+	n, err := strconv.ParseFloat(bytes, 64)
+	if err != nil {
+		return bytes
+	}
+	words := strings.Fields(units)
+	i := 0
+	for ; n >= 1024 && i < len(words)-1; i++ {
+		n /= 1024
+	}
+	digits := 0
+	if i > 0 && n < 10 {
+		digits = 1
+	}
+	return strconv.FormatFloat(n, 'f', digits, 64) + " " + words[i]
 }
 
 // icons are the pictures for the names that metadata gives them, without the

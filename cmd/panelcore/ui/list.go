@@ -34,6 +34,7 @@ type buttonGroup struct {
 
 type button struct {
 	Name, Label, Hint, Icon string
+	Ask                     string // what is said before it is done
 	Func                    string
 	Type                    string // new, edit, editlist, group, groupform, window
 	Post                    bool   // it is done, not opened
@@ -127,7 +128,7 @@ func (v *visit) buttons(l *listPage, t texts, groups []*tree.Node) []buttonGroup
 				Func: f.Name, Type: n.Attr("type"), Post: !slices.Contains(shown, f.Kind), Default: n.Attr("default") == "yes",
 				Rules: rules(n),
 			}
-			b.Confirm = b.Type == "group"
+			b.Confirm, b.Ask = b.Type == "group", firstOf(t, b.Hint, "confirm_"+name)
 			b.Danger = b.Icon == "trash-2"
 			if b.Type == "new" {
 				b.URL = pageURL(f.Name, "plid", l.Elid, "_list", l.origin())

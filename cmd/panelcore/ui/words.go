@@ -56,6 +56,9 @@ var catalogue = map[string]map[string]string{
 		"pages":         "Pages",
 		"on":            "On",
 		"off":           "Off",
+		"units":         "B KB MB GB TB",
+		"copy":          "Copy",
+		"copied":        "Copied",
 
 		"confirm":        "This will be done for",
 		"and_more":       "and more:",
@@ -142,6 +145,9 @@ var catalogue = map[string]map[string]string{
 		"pages":         "Страницы",
 		"on":            "Вкл.",
 		"off":           "Выкл.",
+		"units":         "Б КБ МБ ГБ ТБ",
+		"copy":          "Скопировать",
+		"copied":        "Скопировано",
 
 		"confirm":        "Это будет сделано для",
 		"and_more":       "и ещё:",

@@ -110,6 +110,22 @@
     }
   }
 
+  // copy puts a text on the clipboard. Browsers give the clipboard only to pages over
+  // TLS or from the same machine; elsewhere the text is chosen, to be copied by hand.
+  async function copy(button) {
+    const text = button.previousElementSibling;
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+    } catch (e) {
+      window.getSelection().selectAllChildren(text);
+      return;
+    }
+    const label = button.title;
+    button.title = button.dataset.copied;
+    button.classList.add('copied');
+    setTimeout(() => { button.title = label; button.classList.remove('copied'); }, 2000);
+  }
+
   // --- the menu of a row
 
   let menuRow = null, menuFrom = null;
@@ -232,6 +248,8 @@
     closeMenu(false);
     const button = at.closest('.toolbar .rowbtn');
     if (button && !button.disabled) run(button, chosen());
+    const copied = at.closest('.copybtn');
+    if (copied) copy(copied);
     if (at.closest('.dismiss')) at.closest('.notice').remove();
   });
 
