@@ -25,10 +25,20 @@ func settings(ctx context.Context, tx *store.Tx) (mail.Settings, error) {
 
 // Settings are what an administrator has set of the module.
 func (m *Module) Settings(ctx context.Context) (s mail.Settings, err error) {
+	if known := m.settled.Load(); known != nil { // every change asks
+		return *known, nil
+	}
+	at := m.resettled.Load()
 	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
 		s, err = settings(ctx, tx)
 		return err
 	})
+	if err == nil {
+		m.settled.Store(&s)
+	}
+	if m.resettled.Load() != at { // changed while we read
+		m.settled.Store(nil)
+	}
 	return s, err
 }
 
@@ -37,7 +47,11 @@ func (m *Module) EditSettings(ctx context.Context, by Actor, e mail.SettingsEdit
 	if by.Level != mail.LevelAdmin {
 		return &mail.Error{Kind: mail.Access, Field: "level"}
 	}
-	defer m.Doubt()
+	defer func() {
+		m.resettled.Add(1)
+		m.settled.Store(nil)
+		m.Doubt()
+	}()
 	return m.change(ctx, by, "mailparam", "mailparam", func(ctx context.Context, tx *store.Tx) (*deed, error) {
 		s, err := settings(ctx, tx)
 		if err != nil {

@@ -36,17 +36,19 @@ type Module struct {
 	moving      moving
 	underway    atomic.Bool // deleted mail was moved, and its row does not say so yet
 	hashes      atomic.Int64
-	hashing     chan struct{} // one password at a time: a hash takes 19 MB
-	over        logins        // whose sessions are to be ended
-	stock       stock         // of keys
-	silentUntil atomic.Int64  // no change waits for DNS before then, ms since 1970
-	doubt       atomic.Bool   // the panel may have other settings and plans than what rows say
-	doubtAfter  atomic.Int64  // it is not asked before then, ms since 1970
-	lanes       *lanes        // of hand-overs
-	awaited     atomic.Bool   // something is to be done about DNS soon
-	checkAfter  atomic.Int64  // domains that lists note something of are not looked at before then, ms since 1970
-	dial        dns.Dialer    // that name servers are asked by; nil: net.Dialer
-	drift       atomic.Int64  // files that differed and could not be put right, as of the last reconcile
+	hashing     chan struct{}                 // one password at a time: a hash takes 19 MB
+	over        logins                        // whose sessions are to be ended
+	stock       stock                         // of keys
+	silentUntil atomic.Int64                  // no change waits for DNS before then, ms since 1970
+	doubt       atomic.Bool                   // the panel may have other settings and plans than what rows say
+	settled     atomic.Pointer[mail.Settings] // as read last; nil: to be read
+	resettled   atomic.Int64                  // counts changes of them
+	doubtAfter  atomic.Int64                  // it is not asked before then, ms since 1970
+	lanes       *lanes                        // of hand-overs
+	awaited     atomic.Bool                   // something is to be done about DNS soon
+	checkAfter  atomic.Int64                  // domains that lists note something of are not looked at before then, ms since 1970
+	dial        dns.Dialer                    // that name servers are asked by; nil: net.Dialer
+	drift       atomic.Int64                  // files that differed and could not be put right, as of the last reconcile
 }
 
 // A Panel is what the module asks the panel core. The functions may call back
