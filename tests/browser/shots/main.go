@@ -38,6 +38,8 @@ var shots = []shot{
 	{file: "phone-form-dark", phone: true, dark: true, path: "/f/emaildomain.edit", steps: [][2]string{
 		{`document.querySelector('#f-name').value = 'не имя!', document.querySelector('[data-default]').click()`, `document.querySelector('.field .error')`},
 	}},
+	{file: "records-light", path: "/f/emaildomain.dns?elid=example.com"},
+	{file: "mailboxes-dark", dark: true, path: "/f/email"},
 	{file: "question-light", path: "/f/emaildomain", steps: [][2]string{
 		{`document.querySelectorAll('.picked')[1].click(), document.querySelectorAll('.picked')[3].click()`, `document.querySelectorAll('tr.chosen').length == 2`},
 		{`document.querySelector('.toolbar [data-func="emaildomain.delete"]').click()`, `document.querySelector('#confirm').open`},
@@ -171,10 +173,21 @@ func fill(w *world.World) error {
 		{"reseller1", "name", "status.hosting-partner.example"},
 		{"admin", "name", "newsletter.example", "defaction", "ignore"},
 		{"admin", "name", "old-brand.example", "defaction", "redirdomain", "redirval", "newsletter.example"},
+		{"user1", "name", "example.com", "dkim", "on", "dmarc", "on"},
 	} {
 		a, err := w.Call(context.Background(), d[0], "emaildomain.edit", append(d[1:], "sok", "ok")...)
 		if err != nil || a.Error != "" {
 			return fmt.Errorf("make %s: %s %s: %w", d[2], a.Error, a.Msg, err)
+		}
+	}
+	for _, b := range [][]string{
+		{"name", "orders", "domainname", "shop.example", "maxsize", "2048", "aliases", "sales info"},
+		{"name", "anna", "domainname", "shop.example", "forward", "anna@elsewhere.example", "note", "leaves in March"},
+		{"name", "post", "domainname", "example.com"},
+	} {
+		a, err := w.Call(context.Background(), "admin", "email.edit", append(b, "passwd", "a secret word", "confirm", "a secret word", "sok", "ok")...)
+		if err != nil || a.Error != "" {
+			return fmt.Errorf("make %s: %s %s: %w", b[1], a.Error, a.Msg, err)
 		}
 	}
 	a, err := w.Call(context.Background(), "admin", "emaildomain.suspend", "elid", "harbour.example")
