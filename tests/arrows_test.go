@@ -14,6 +14,7 @@ var may = map[string][]string{
 	"module/store":       {"module/mail"},
 	"module/files":       {"module/mail"},
 	"module/dns":         {"module/mail"},
+	"module/acme":        {"module/mail"},
 	"module":             {"module/mail", "module/store", "module/files", "module/dns"},
 	"rpc/wire":           {},
 	"xml":                {},
