@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -104,12 +105,23 @@ func (d Directory) Register(ctx context.Context, key []byte, contact mail.Addres
 		got, err = s.core.Accounts.New(want)
 	}
 	if err != nil {
-		return Account{}, s.explain(what, mail.Name{}, err)
+		return Account{}, d.unbound(s.explain(what, mail.Name{}, err))
 	}
 	if got.Status != "" && got.Status != acme.StatusValid {
 		return Account{}, &Problem{Kind: BadAccount, Text: "acme_account", Cause: fmt.Errorf("%s: it is %s", what, got.Status)}
 	}
 	return Account{URL: got.Location, Key: key}, nil
+}
+
+// unbound says of a refusal to open an account with an EAB that the EAB is to be
+// looked at: authorities have no type of problem for it.
+func (d Directory) unbound(err error) error {
+	p, is := errors.AsType[*Problem](err)
+	_, undecoded := errors.AsType[base64.CorruptInputError](err)
+	if is && !d.EAB.IsZero() && (undecoded || p.Text == "acme_account" || p.Kind == Odd) {
+		p.Kind, p.Text = BadAccount, "acme_eab"
+	}
+	return err
 }
 
 // A session is one call's talk with an authority.

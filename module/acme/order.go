@@ -118,7 +118,7 @@ func (s *session) begin(r Request) (Begun, acme.Order, error) {
 	if !r.Begun.IsZero() {
 		o, err := s.core.Orders.Get(r.Begun.URL)
 		switch {
-		case gone(err):
+		case err != nil && s.gone():
 		case err != nil:
 			return Begun{}, acme.Order{}, err
 		case o.Status != acme.StatusInvalid && sameNames(o.Order, r.Names):
@@ -146,10 +146,11 @@ func (s *session) begin(r Request) (Begun, acme.Order, error) {
 	return b, o.Order, nil
 }
 
-// gone says that the authority does not know an order, or not as this account's.
-func gone(err error) bool {
-	p, is := errors.AsType[*acme.ProblemDetails](err)
-	return is && (p.HTTPStatus == http.StatusNotFound || p.HTTPStatus == http.StatusForbidden || p.HTTPStatus == http.StatusUnauthorized)
+// gone says that the authority does not know what it was asked for last, or not as
+// this account's.
+func (s *session) gone() bool {
+	status, _ := s.wire.last()
+	return slices.Contains([]int{http.StatusNotFound, http.StatusGone, http.StatusForbidden, http.StatusUnauthorized}, status)
 }
 
 func sameNames(o acme.Order, names []mail.Name) bool {

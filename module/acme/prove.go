@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ type proof struct {
 	challenge string // its address
 	authz     string
 	record    mail.Record // of dns-01, from put on
+	unheard   bool        // the authority may not know that it is to look
 }
 
 // removeLimit is what taking proofs away may take, also when the call has ended.
@@ -54,8 +56,8 @@ func (s *session) prove(r Request, o acme.Order) error {
 	}
 	r.step(StepLook)
 	for _, p := range proofs {
-		if _, err := s.core.Challenges.New(p.challenge); err != nil {
-			return s.explain("have the authority look", p.name, err)
+		if err := s.look(p); err != nil {
+			return err
 		}
 	}
 	for _, p := range proofs {
@@ -63,6 +65,21 @@ func (s *session) prove(r Request, o acme.Order) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// look has the authority look. It may have heard though its answer was lost: then
+// the proof is not to be taken away under its eyes, for with it goes the order.
+func (s *session) look(p *proof) error {
+	_, err := s.core.Challenges.New(p.challenge)
+	if status, _ := s.wire.last(); err != nil && status == 0 && s.ctx.Err() == nil {
+		p.unheard = true
+		return nil
+	}
+	if err != nil {
+		return s.explain("have the authority look", p.name, err)
+	}
+	p.unheard = false
 	return nil
 }
 
@@ -143,6 +160,11 @@ func (s *session) proven(p *proof) error {
 		}
 		if err := wait(); err != nil {
 			return err
+		}
+		waits := func(c acme.Challenge) bool { return c.URL == p.challenge && c.Status == acme.StatusPending }
+		if p.unheard && slices.ContainsFunc(a.Challenges, waits) {
+			p.unheard = false
+			_ = s.look(p) // an authority that has begun meanwhile refuses; what it sees is asked next
 		}
 	}
 }

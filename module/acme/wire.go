@@ -31,7 +31,7 @@ type wire struct {
 	over *http.Transport
 
 	mu     sync.Mutex
-	status int       // of the last answer
+	status int       // of the last answer; 0: there was none
 	again  time.Time // when it asked to be asked again
 }
 
@@ -51,6 +51,7 @@ func (w *wire) close() { w.over.CloseIdleConnections() }
 
 // RoundTrip is http.RoundTripper's.
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.saw(0, time.Time{})
 	// The client's own context holds its time limit, the call's holds ours.
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
@@ -65,14 +66,18 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	answer.Body = io.NopCloser(bytes.NewReader(body))
-	w.mu.Lock()
-	w.status, w.again = answer.StatusCode, retryAfter(answer.Header, w.now())
-	w.mu.Unlock()
+	w.saw(answer.StatusCode, retryAfter(answer.Header, w.now()))
 	return answer, nil
 }
 
-// last is the status of the last answer, and when it asked to be asked again; zero:
-// it did not say.
+func (w *wire) saw(status int, again time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.status, w.again = status, again
+}
+
+// last is the status of the answer to the last request, 0 where there was none, and
+// when it asked to be asked again; zero: it did not say.
 func (w *wire) last() (status int, again time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -84,7 +84,8 @@ func start(t *testing.T, o options) *world {
 		}
 	}
 	issuer := ca.New(quiet, w.orders, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {ValidityPeriod: 90 * 86400}})
-	looks := va.New(quiet, w.web.port, 1, false, w.dns.Addr().String(), w.orders)
+	resolver := nameserver.Start(t, nameserver.Options{Forward: w.dns.Addr()})
+	looks := va.New(quiet, w.web.port, 1, false, resolver.Addr().String(), w.orders)
 	front := wfe.New(quiet, w.orders, looks, issuer, []string{identity}, false, o.eab != "", 0, 0)
 	next := front.Handler()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
