@@ -148,10 +148,11 @@ func serveKeys(t *testing.T, keys map[string]mail.DKIMRecord) netip.Addr {
 		t.Fatal(err)
 	}
 	bind := nameserver.Start(t, nameserver.Options{Zones: []nameserver.Zone{{Name: "example.com", Records: "@ NS ns\nns A 127.0.0.1\n" + zone}}})
-	return relay(t, bind.Addr())
+	return relay(t, bind.Addr)
 }
 
-func relay(t *testing.T, to netip.AddrPort) netip.Addr {
+// relay is an address whose port 53 leads to another port.
+func relay(t *testing.T, to func() netip.AddrPort) netip.Addr {
 	t.Helper()
 	var u net.PacketConn
 	var l net.Listener
@@ -172,7 +173,7 @@ func relay(t *testing.T, to netip.AddrPort) netip.Addr {
 	forward := func(network string) dns.HandlerFunc {
 		return func(w dns.ResponseWriter, q *dns.Msg) {
 			c := dns.Client{Net: network, Timeout: 5 * time.Second}
-			if a, _, err := c.Exchange(q, to.String()); err == nil {
+			if a, _, err := c.Exchange(q, to().String()); err == nil {
 				a.RecursionAvailable = true
 				_ = w.WriteMsg(a) // who asked may be gone
 			}
@@ -233,6 +234,12 @@ func signedLetter(t *testing.T, keys map[string]mail.DKIMKey) []byte {
 
 func checkMsgauth(t *testing.T, at netip.Addr, text []byte, signatures int, ok bool) {
 	t.Helper()
+	checkSignatures(t, at, "example.com", text, signatures, ok)
+}
+
+// checkSignatures has go-msgauth verify the signatures of a domain.
+func checkSignatures(t *testing.T, at netip.Addr, domain string, text []byte, signatures int, ok bool) {
+	t.Helper()
 	lookup := func(name string) ([]string, error) {
 		q := new(dns.Msg)
 		q.SetQuestion(dns.Fqdn(name), dns.TypeTXT)
@@ -252,7 +259,7 @@ func checkMsgauth(t *testing.T, at netip.Addr, text []byte, signatures int, ok b
 		t.Fatalf("go-msgauth sees %d signatures, %v\n%s", len(vs), err, text)
 	}
 	for _, v := range vs {
-		if (v.Err == nil) != ok || v.Domain != "example.com" {
+		if (v.Err == nil) != ok || v.Domain != domain {
 			t.Errorf("go-msgauth: %+v", v)
 		}
 	}
