@@ -15,7 +15,6 @@ var may = map[string][]string{
 	"module/files":       {"module/mail"},
 	"module/dns":         {"module/mail"},
 	"module/acme":        {"module/mail"},
-	"module/acme":        {"module/mail"},
 	"module":             {"module/mail", "module/store", "module/files", "module/dns"},
 	"rpc/wire":           {},
 	"xml":                {},
