@@ -137,3 +137,60 @@ func TestLetterWaitsWhereItsKeyIsMissing(t *testing.T) {
 		t.Errorf("%d letters left without a signature", n)
 	}
 }
+
+// A letter of somebody here that a mailbox here sends on still says who wrote it.
+func TestForwardedLettersOfPersonsHereAreSigned(t *testing.T) {
+	x, root := boxes(t)
+	txt := signed(t, root, "box.example", signingKey(t, "dkim", mail.KeySigning, func() (mail.DKIMKey, error) { return mail.NewRSAKey(1024) }))
+	r, err := person(t, x, "post@box.example").Send(limited(t), "post@box.example", []string{"both@box.example"}, "From: post@box.example\nSubject: hi\n\nhi\n")
+	if err != nil || r.Code != 250 {
+		t.Fatal(r, err)
+	}
+	l := letters(t, x.Sink, 1)[0]
+	if by := verified(t, l.Data, txt); len(by) != 1 || by[0] != "box.example" || l.To[0] != "away@foreign.test" {
+		t.Errorf("to %s, signed by %v:\n%s", l.To, by, l.Data)
+	}
+	noFault(t, x)
+}
+
+// Whatever somebody writes into envelope and letter: it is refused, or his own domain
+// vouches for it, and no other's.
+func TestNobodysLetterIsSignedByAnothersKey(t *testing.T) {
+	x, root := boxes(t)
+	rsa := func() (mail.DKIMKey, error) { return mail.NewRSAKey(1024) }
+	txt := signed(t, root, "box.example", signingKey(t, "dkim", mail.KeySigning, rsa))
+	signed(t, root, "other.example", signingKey(t, "dkim", mail.KeySigning, rsa))
+	const mine, theirs = "post@box.example", "caught@other.example"
+	taken := 0
+	for _, c := range []struct{ sender, head string }{
+		{mine, "From: " + mine}, {"info@box.example", "From: INFO@Box.Example"}, {mine, "From: x <" + mine + ">\nSender: " + mine},
+		{mine, "From: " + theirs}, {theirs, "From: " + theirs}, {theirs, "From: " + mine}, {"Caught@OTHER.example", "From: " + mine},
+		{mine, "From: " + mine + ", " + theirs}, {mine, "From: " + mine + "\nSender: " + theirs}, {mine, "From: \"" + mine + "\" <" + theirs + ">"},
+		{mine, "From: " + mine + "\nFrom: " + theirs}, {mine, "From: " + mine + "\nResent-From: " + theirs}, {mine, "Subject: no From"},
+		{"post+@other.example", "From: " + mine}, {mine, "From: post@box.example.other.example"}, {"", "From: " + theirs},
+		{mine, "From: " + mine + "\nDKIM-Signature: v=1; a=rsa-sha256; d=other.example; s=dkim; h=From; bh=; b="},
+	} {
+		r, err := person(t, x, mine).Send(limited(t), c.sender, []string{"friend@foreign.test"}, c.head+"\n\nx\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Code == 250 {
+			taken++
+		}
+	}
+	for _, l := range letters(t, x.Sink, taken) {
+		for i, by := range strings.Split(string(l.Data), "DKIM-Signature:")[1:] {
+			forged := strings.Contains(by, "b=\r\n")
+			if i == 0 && !strings.Contains(by, "d=box.example") || i > 0 && !forged {
+				t.Errorf("signed:\n%s", l.Data)
+			}
+		}
+		if !strings.Contains(string(l.Data), "bh=; b=") {
+			verified(t, l.Data, txt)
+		}
+	}
+	if taken < 3 {
+		t.Errorf("%d letters were taken", taken)
+	}
+	noFault(t, x)
+}
