@@ -15,7 +15,7 @@ import (
 )
 
 func (w *world) keyFile(name, selector string) string {
-	return filepath.Join(w.dir, files.Debian.SSL(), name+"."+selector+".private")
+	return filepath.Join(w.dir, files.Debian.SSL(), name+"_"+selector+".private")
 }
 
 func TestNewKeySignsWhenItsRecordIsSeen(t *testing.T) {
@@ -287,4 +287,33 @@ func TestRestoredDomainSignsWhenItsRecordIsBack(t *testing.T) {
 	n.hasRecords(t, "dkim._domainkey.a.example", wire.TypeTXT, was)
 	checkKeys(t, n.world, "a.example", "dkim signing")
 	checkConsistent(t, n.world)
+}
+
+// The files of example.com and its selector "au" are not those of example.com.au.
+func TestSelectorsDoNotReachIntoOtherDomains(t *testing.T) {
+	w, _ := coreWorld(t)
+	addSigned(t, w, "a.example.com")
+	addSigned(t, w, "example.com.au", "dkim_selector", "dkim")
+	addSigned(t, w, "example.com", "dkim_selector", "other")
+	theirs := w.everything(t)
+	for _, s := range []string{"au", "au.dkim", "au-dkim"} {
+		change(t, w, as("user1"), "example.com", dnsEdit("dkim_selector", s))
+		checkConsistent(t, w)
+	}
+	group(t, w.DeleteDomains, as("user1"), "example.com")
+	now := w.everything(t)
+	for p, was := range theirs {
+		if strings.Contains(p, "example.com.au") && now[p] != was {
+			t.Errorf("%s is not what it was", p)
+		}
+	}
+	for p := range now {
+		if strings.Contains(p, "example.com_") && !strings.Contains(p, "a.example.com_") || strings.HasSuffix(p, "/example.com.private") {
+			t.Errorf("%s is left", p)
+		}
+	}
+	checkConsistent(t, w)
+	if got := reconcile(t, w); len(got) != 0 {
+		t.Errorf("put right: %q", got)
+	}
 }

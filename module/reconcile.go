@@ -204,8 +204,11 @@ func (m *Module) compare(ctx context.Context) ([]difference, error) {
 	return differ, nil
 }
 
-// keyOf is the name in the path of a key that is the longest a domain can have.
-func keyOf(p string) string { return strings.TrimSuffix(path.Base(p), ".private") }
+// keyOf is the domain in the path of a key.
+func keyOf(p string) string {
+	name, _, _ := strings.Cut(strings.TrimSuffix(path.Base(p), ".private"), "_")
+	return name
+}
 
 // side is a domain with all that its files say.
 func side(ctx context.Context, tx *store.Tx, d mail.Domain) (files.Side, error) {
@@ -303,28 +306,22 @@ func (m *Module) wanted(ctx context.Context, tx *store.Tx, d difference) (files.
 			return none, err
 		}
 	}
-	// The name of a key's file has a selector behind the domain.
-	for name := d.name; strings.Contains(name, "."); name = name[:strings.LastIndexByte(name, '.')] {
-		n, err := mail.ParseName(name)
-		if err != nil || n.String() != name { // a file that nobody can mean
-			continue
-		}
+	if n, err := mail.ParseName(d.name); err == nil && n.String() == d.name { // else a file that nobody can mean
 		row, err := domain(ctx, tx, n)
 		if err != nil {
 			return none, err
 		}
-		if row == nil {
-			continue
+		if row != nil {
+			s, err := side(ctx, tx, *row)
+			if err != nil {
+				return none, err
+			}
+			fs, err := m.tree.Layout().Files(s)
+			if err != nil {
+				return none, err
+			}
+			all = append(all, fs...)
 		}
-		s, err := side(ctx, tx, *row)
-		if err != nil {
-			return none, err
-		}
-		fs, err := m.tree.Layout().Files(s)
-		if err != nil {
-			return none, err
-		}
-		all = append(all, fs...)
 	}
 	for _, f := range all {
 		if f.Path == d.finding.Path {

@@ -123,7 +123,7 @@ func TestLetterWaitsWhereItsKeyIsMissing(t *testing.T) {
 	x, root := boxes(t)
 	k := signingKey(t, "dkim", mail.KeySigning, func() (mail.DKIMKey, error) { return mail.NewRSAKey(1024) })
 	signed(t, root, "box.example", k)
-	if err := os.Remove(filepath.Join(root, files.Debian.SSL(), "box.example.dkim.private")); err != nil {
+	if err := os.Remove(filepath.Join(root, files.Debian.SSL(), "box.example_dkim.private")); err != nil {
 		t.Fatal(err)
 	}
 	c := person(t, x, "post@box.example")

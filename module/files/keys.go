@@ -11,8 +11,9 @@ import (
 	"maildomain/module/mail"
 )
 
-// KeyFiles are the DKIM keys of a domain: one file each for Exim, DOMAIN.SELECTOR.private,
-// so that another selector and its key come into use together; and the RSA key that
+// KeyFiles are the DKIM keys of a domain: one file each for Exim, DOMAIN_SELECTOR.private
+// (no domain and no selector has an underscore: no name is another domain's), so that
+// another selector and its key come into use together; and the RSA key that
 // signs, or else the next one, once more as the opendkim tools know it, DOMAIN.private
 // and DOMAIN.txt.
 func (l Layout) KeyFiles(n mail.Name, keys []mail.SigningKey) ([]File, error) {
@@ -24,7 +25,7 @@ func (l Layout) KeyFiles(n mail.Name, keys []mail.SigningKey) ([]File, error) {
 			return nil, fmt.Errorf("render key %s of %s: %w", k.Selector, n, err)
 		}
 		fs = append(fs, File{
-			Path: path.Join(l.SSL(), n.String()+"."+k.Selector.String()+".private"),
+			Path: path.Join(l.SSL(), n.String()+"_"+k.Selector.String()+".private"),
 			Body: append([]byte(header), pem...), Mode: 0o640, Group: l.EximGroup,
 		})
 		if k.Key.Algorithm() == mail.DKIMRSA && (shown == nil || k.State == mail.KeySigning || shown.State == mail.KeyOld) {
