@@ -1,0 +1,403 @@
+package files_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"maildomain/module/files"
+	"maildomain/module/mail"
+	"maildomain/tests/lab"
+)
+
+// putCertificates publishes a list of certificates as the module does.
+func putCertificates(t *testing.T, root string, list ...mail.ServedCertificate) {
+	t.Helper()
+	var all []files.File
+	for _, c := range list {
+		all = append(all, files.Debian.CertificateFiles(c.Certificate)...)
+	}
+	publish(t, root, append(all, lists(t, list...)...)...)
+}
+
+func lists(t *testing.T, list ...mail.ServedCertificate) []files.File {
+	t.Helper()
+	sni, err := files.Debian.SNIFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf, err := files.Debian.CertsConfFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []files.File{sni, conf}
+}
+
+func publish(t *testing.T, root string, fs ...files.File) {
+	t.Helper()
+	tree := openTree(t, root)
+	plan := make([]files.Change, len(fs))
+	for i, f := range fs {
+		plan[i].File = f
+	}
+	s, err := tree.Stage(plan)
+	if err == nil {
+		err = s.Publish()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func openTree(t *testing.T, root string) *files.Tree {
+	t.Helper()
+	tree, err := files.OpenTree(root, files.Debian)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tree.Close() })
+	return tree
+}
+
+func fingerprint(t *testing.T, chain []byte) [32]byte {
+	t.Helper()
+	b, _ := pem.Decode(chain)
+	if b == nil {
+		t.Fatal("no certificate")
+	}
+	return sha256.Sum256(b.Bytes)
+}
+
+// A port is one where a certificate is shown, by TLS from the start or after a word.
+type port struct {
+	name, addr string
+	words      []string // that are sent before TLS; each is answered with a line that begins like its pair
+}
+
+func tlsPorts(x *lab.Exim) []port {
+	s := x.Services()
+	smtp := []string{"", "220 ", "EHLO client.test", "250 ", "STARTTLS", "220 "}
+	return []port{
+		{"25", x.Addr(), smtp}, {"587", s.Submission, smtp}, {"465", s.Submissions, nil},
+		{"143", s.IMAP, []string{"", "* OK ", "a STARTTLS", "a OK "}}, {"993", s.IMAPS, nil},
+		{"110", s.POP3, []string{"", "+OK", "STLS", "+OK"}}, {"995", s.POP3S, nil},
+	}
+}
+
+// shown is the fingerprint of the certificate that a port shows to who asks for sni;
+// empty: for nothing.
+func (p port) shown(ctx context.Context, sni string) (fp [32]byte, err error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", p.addr)
+	if err != nil {
+		return fp, err
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	r := bufio.NewReader(c)
+	for i := 0; i < len(p.words); i += 2 {
+		if p.words[i] != "" {
+			if _, err := io.WriteString(c, p.words[i]+"\r\n"); err != nil {
+				return fp, err
+			}
+		}
+		for line := ""; !strings.HasPrefix(line, p.words[i+1]); {
+			if line, err = r.ReadString('\n'); err != nil {
+				return fp, fmt.Errorf("wait for %q: %w", p.words[i+1], err)
+			}
+		}
+	}
+	// What is no certificate's name is compared below, not trusted.
+	secure := tls.Client(c, &tls.Config{ServerName: sni, InsecureSkipVerify: true})
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return fp, err
+	}
+	defer func() { _ = secure.Close() }()
+	return sha256.Sum256(secure.ConnectionState().PeerCertificates[0].Raw), nil
+}
+
+// three is a world with three certificates beside the default one.
+func three(t *testing.T) (*lab.Exim, string, []mail.ServedCertificate) {
+	t.Helper()
+	lab.NeedDovecot(t)
+	root := lab.NewRoot(t)
+	lab.PutDomain(t, root, "a.example", action("error")...)
+	lab.PutBoxes(t, root, "a.example", lab.Box{Name: "post"})
+	hundred := []string{"h0.c.example"}
+	for i := range 99 {
+		hundred = append(hundred, fmt.Sprintf("h%d.%s.c.example", i+1, strings.Repeat("long-", 10)+"label"))
+	}
+	list := []mail.ServedCertificate{served(t, "mail.a.example", "imap.a.example"), served(t, "a.example"), served(t, hundred...)}
+	putCertificates(t, root, list...)
+	return lab.Start(t, root, lab.Options{Dovecot: true}), root, list
+}
+
+func TestCertificateIsChosenByTheNameAskedFor(t *testing.T) {
+	x, root, list := three(t)
+	def, err := os.ReadFile(filepath.Join(root, files.Debian.Certs(), "default.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := fingerprint(t, def)
+	var all sync.WaitGroup
+	for _, p := range tlsPorts(x) {
+		all.Go(func() {
+			for sni, want := range map[string][32]byte{
+				"mail.a.example": fingerprint(t, list[0].Chain), "imap.a.example": fingerprint(t, list[0].Chain),
+				"MAIL.A.Example": fingerprint(t, list[0].Chain), "a.example": fingerprint(t, list[1].Chain),
+				"h0.c.example": fingerprint(t, list[2].Chain), list[2].Names[99].String(): fingerprint(t, list[2].Chain),
+				"": other, "unknown.example": other, "xa.example": other, "smtp.mail.a.example": other, "example": other,
+			} {
+				if got, err := p.shown(limited(t), sni); err != nil || got != want {
+					t.Errorf("port %s asked for %q: another certificate, or %v", p.name, sni, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	noFault(t, x)
+}
+
+// Clients may send any bytes. A handshake may fail; the servers may not.
+func TestHostileNamesGetTheDefaultOrNothing(t *testing.T) {
+	x, root, list := three(t)
+	def, err := os.ReadFile(filepath.Join(root, files.Debian.Certs(), "default.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := map[[32]byte]bool{fingerprint(t, list[0].Chain): true, fingerprint(t, list[1].Chain): true, fingerprint(t, list[2].Chain): true}
+	hostile := []string{
+		"../../etc/passwd", strings.Repeat("a", 255), strings.Repeat("a.", 127) + "a", `a.example"`, "a.example'", "a.example\n", "a.example\x00",
+		"${run{/bin/false}}", "a.example: a.example", "*", "*.a.example", "sni", "default", "ssl/sni", " a.example", "bücher.example", "\xff\xfe", "a.example#",
+		"$tls_in_sni", "a.example}{", "|/bin/false", ":", "@", "!",
+	}
+	var all sync.WaitGroup
+	for _, p := range tlsPorts(x) {
+		all.Go(func() {
+			for _, sni := range hostile {
+				got, err := p.raw(limited(t), sni)
+				if err == nil && got != fingerprint(t, def) && !(own[got] && strings.Contains("a.example\n a.example", sni)) {
+					t.Errorf("port %s asked for %q: a certificate of another name", p.name, sni)
+				}
+			}
+			if got, err := p.shown(limited(t), "a.example"); err != nil || got != fingerprint(t, list[1].Chain) {
+				t.Errorf("port %s afterwards: %v", p.name, err)
+			}
+		})
+	}
+	all.Wait()
+	if !logsIn(t, x, "post@a.example", lab.Secret) {
+		t.Error("nobody can log in afterwards")
+	}
+	noPanic(t, x)
+	if log, err := x.Dovecot.Log(); err != nil || strings.Contains(log, "Panic") || strings.Contains(log, "Fatal") {
+		t.Errorf("%v:\n%s", err, log)
+	}
+}
+
+// raw is shown with openssl, which sends any bytes but a NUL as a name.
+func (p port) raw(ctx context.Context, sni string) (fp [32]byte, err error) {
+	args := []string{"s_client", "-connect", p.addr, "-servername", strings.ReplaceAll(sni, "\x00", "\x01")}
+	if len(p.words) > 0 {
+		protocol := map[string]string{"25": "smtp", "587": "smtp", "143": "imap", "110": "pop3"}
+		args = append(args, "-starttls", protocol[p.name])
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "openssl", args...).Output()
+	b, _ := pem.Decode(out)
+	if b == nil {
+		return fp, errors.Join(errors.New("no certificate"), err)
+	}
+	return sha256.Sum256(b.Bytes), nil
+}
+
+// What is served is exactly the pair that was published; a renewal is seen by Exim
+// at once, and by Dovecot after its reload, without anybody being sent away.
+func TestRenewedCertificateIsServedAfterAReload(t *testing.T) {
+	x, root, list := three(t)
+	tree := openTree(t, root)
+	session, err := x.IMAP(limited(t), "post@a.example", lab.Secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = session.Close() }()
+	stop := probe(t, x, "a.example", fingerprint(t, list[1].Chain))
+	for i := range 3 {
+		list[0] = served(t, "mail.a.example", "imap.a.example")
+		putCertificates(t, root, list...)
+		if err := tree.ReloadDovecot(limited(t)); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range tlsPorts(x) {
+			waitShown(t, p, "imap.a.example", fingerprint(t, list[0].Chain))
+		}
+		if err := session.Noop().Wait(); err != nil {
+			t.Fatalf("renewal %d: a session was ended: %v", i, err)
+		}
+	}
+	stop()
+	noFault(t, x)
+}
+
+func waitShown(t *testing.T, p port, sni string, want [32]byte) {
+	t.Helper()
+	ctx := limited(t)
+	for {
+		got, err := p.shown(ctx, sni)
+		if err == nil && got == want {
+			return
+		}
+		if err != nil || ctx.Err() != nil {
+			t.Fatalf("port %s shows another certificate for %s, or none: %v", p.name, sni, err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// probe connects to every port over and over, and wants to see the same certificate
+// each time, until it is stopped.
+func probe(t *testing.T, x *lab.Exim, sni string, want [32]byte) (stop func()) {
+	done := make(chan struct{})
+	var all sync.WaitGroup
+	for _, p := range tlsPorts(x) {
+		all.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-done:
+					if n == 0 {
+						t.Errorf("port %s was never asked", p.name)
+					}
+					return
+				default:
+				}
+				if got, err := p.shown(limited(t), sni); err != nil || got != want {
+					t.Errorf("port %s, probe %d for %s: another certificate, or %v", p.name, n, sni, err)
+					return
+				}
+			}
+		})
+	}
+	return func() { close(done); all.Wait() }
+}
+
+// First what names it, then the reload, then its files: nobody else notices.
+func TestRemovalOfACertificateHarmsNobody(t *testing.T) {
+	x, root, list := three(t)
+	tree := openTree(t, root)
+	stop := probe(t, x, "a.example", fingerprint(t, list[1].Chain))
+	publish(t, root, lists(t, list[1:]...)...)
+	if err := tree.ReloadDovecot(limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	def, err := os.ReadFile(filepath.Join(root, files.Debian.Certs(), "default.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range tlsPorts(x) {
+		waitShown(t, p, "mail.a.example", fingerprint(t, def))
+	}
+	publish(t, root, files.Debian.WithoutCertificate("mail.a.example")...)
+	if err := tree.ReloadDovecot(limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	if !logsIn(t, x, "post@a.example", lab.Secret) {
+		t.Error("nobody can log in afterwards")
+	}
+	stop()
+	left := 0
+	if err := tree.CertificateNames(func(p string) error {
+		if left++; strings.Contains(p, "mail.a.example") {
+			t.Error(p)
+		}
+		return nil
+	}); err != nil || left != 12 {
+		t.Errorf("%d files are left, %v", left, err)
+	}
+	noFault(t, x)
+}
+
+// A garbled certificate is its own names' trouble alone.
+func TestGarbledCertificateHarmsItsOwnNamesAlone(t *testing.T) {
+	x, root, list := three(t)
+	for _, name := range []string{filepath.Join(files.Debian.SSL(), "mail.a.example.crt"), filepath.Join(files.Debian.Certs(), "mail.a.example.crt")} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte("garbled"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := openTree(t, root).ReloadDovecot(limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range tlsPorts(x) {
+		waitShown(t, p, "a.example", fingerprint(t, list[1].Chain))
+	}
+	if !logsIn(t, x, "post@a.example", lab.Secret) {
+		t.Error("nobody can log in")
+	}
+}
+
+func TestReloadOfADovecotThatDoesNotRunIsNone(t *testing.T) {
+	root := t.TempDir()
+	tree := openTree(t, root)
+	if err := tree.ReloadDovecot(limited(t)); err != nil {
+		t.Error(err)
+	}
+	if err := os.MkdirAll(filepath.Join(root, files.Debian.DovecotRun), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := tree.ReloadDovecot(limited(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+// doveconf -n alone, and a reload, call a configuration fine that stops all log-ins.
+func TestCheckSeesACertificateThatIsMissing(t *testing.T) {
+	lab.NeedDovecot(t)
+	root := t.TempDir()
+	tree := openTree(t, root)
+	c := served(t, "a.example")
+	conf, crt, keyFile := filepath.Join(root, "dovecot.conf"), filepath.Join(root, "a.crt"), filepath.Join(root, "a.key")
+	text := fmt.Sprintf("protocols = imap\nlocal_name a.example {\n  ssl_cert = <%s\n  ssl_key = <%s\n}\n", crt, keyFile)
+	for name, body := range map[string][]byte{conf: []byte(text), crt: c.Chain, keyFile: c.Key} {
+		if err := os.WriteFile(name, body, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tree.CheckDovecot(limited(t), conf); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(crt); err != nil {
+		t.Fatal(err)
+	}
+	err := tree.CheckDovecot(limited(t), conf)
+	if e, is := errors.AsType[*mail.Error](err); !is || e.Kind != mail.Unavailable || !strings.Contains(e.Cause.Error(), "89") || !strings.Contains(e.Cause.Error(), crt) {
+		t.Errorf("%v, %+v", err, e)
+	}
+	if strings.Contains(fmt.Sprint(err), "PRIVATE") {
+		t.Error("the key is in the error")
+	}
+	if err := os.WriteFile(conf, []byte("no such setting = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := tree.CheckDovecot(limited(t), conf); err == nil {
+		t.Error("a broken configuration is called fine")
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := tree.CheckDovecot(ended, conf); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
