@@ -72,5 +72,9 @@ func (m *Module) ownFiles(ctx context.Context, tx *store.Tx) ([]files.File, erro
 	if err != nil {
 		return nil, err
 	}
-	return append(l.CertificateFiles(c), f), nil
+	filters, err := l.FiltersFile(mail.DefaultFilters())
+	if err != nil {
+		return nil, err
+	}
+	return append(l.CertificateFiles(c), f, filters, l.JunkFile()), nil
 }

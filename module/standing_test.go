@@ -125,6 +125,9 @@ func checkFollows(t rapid.TB, w *world) {
 		if err := put(files.Debian.DomainIPsFile(ips)); err != nil {
 			return err
 		}
+		if err := put(files.Debian.FiltersFile(mail.DefaultFilters())); err != nil {
+			return err
+		}
 		return tx.Domains(ctx, func(d mail.Domain) error { return put(files.Debian.DomainFile(d)) })
 	})
 	if err != nil {

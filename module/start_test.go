@@ -44,7 +44,7 @@ func TestEmptyDatabaseRemovesNobodysDomains(t *testing.T) {
 	if err := os.WriteFile(fresh.settingsOf("notes"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := reconcile(t, fresh); len(got) != 2 {
+	if got := reconcile(t, fresh); len(got) != 4 {
 		t.Errorf("%q", got)
 	}
 }
@@ -133,7 +133,7 @@ func TestHealthOfAWorldThatWasNeverStarted(t *testing.T) {
 	if h, err := w.Health(t.Context()); err != nil || !cmp.Equal(h, Health{OK: true, Queues: nothing}) {
 		t.Errorf("started: %+v, %v", h, err)
 	}
-	if got := slices.Sorted(maps.Keys(standing(t, w))); !slices.Equal(got, []string{"domainips", "maildomain.ready"}) {
+	if got := slices.Sorted(maps.Keys(standing(t, w))); !slices.Equal(got, []string{"domainips", "maildomain.filters", "maildomain.ready"}) {
 		t.Errorf("files of no domains: %q", got)
 	}
 }

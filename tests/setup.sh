@@ -17,6 +17,7 @@ mail) needs=$servers ;;
 test) needs="$servers"' strace:strace socat:socat
 	systemd-analyze:systemd systemd-socket-activate:systemd systemd-sysusers:systemd
 	unshare:util-linux mount:mount xmllint:libxml2-utils gcc:gcc /usr/include/stdio.h:libc6-dev
+	postgrey:postgrey spamd:spamd clamd:clamav-daemon
 	chromium:chromium npm:npm
 	named:bind9 named-checkzone:bind9-utils opendkim-genkey:opendkim-tools dkimverify:python3-dkim
 	/usr/lib/python3/dist-packages/nacl:python3-nacl /usr/lib/python3/dist-packages/authheaders:python3-authheaders

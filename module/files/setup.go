@@ -105,6 +105,7 @@ func directories(l Layout) []directory {
 		{path: l.Domains(), mode: 0o750, group: l.EximGroup},
 		{path: l.Mailboxes(), mode: 0o750, group: l.EximGroup},
 		{path: l.SSL(), mode: 0o750, group: l.EximGroup},
+		{path: l.Lists(), mode: 0o750, group: l.EximGroup},
 		{path: l.Hooks(), mode: 0o750, group: l.EximGroup},
 		{path: l.Dovecot, mode: 0o755, theirs: true},
 		{path: l.Users(), mode: 0o750, group: l.DovecotGroup},

@@ -327,7 +327,7 @@ func TestSetupStartsOverWhereARunBrokeOff(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	if got := strings.Join(names, " "); got != "domains exim4.conf mailboxes maildomain.d ssl" {
+	if got := strings.Join(names, " "); got != "domains exim4.conf lists mailboxes maildomain.d ssl" {
 		t.Errorf("left: %s", got)
 	}
 }
@@ -419,6 +419,7 @@ func TestOnlyLookedUpNamesInPaths(t *testing.T) {
 		if strings.HasPrefix(strings.TrimSpace(line), "#") {
 			continue
 		}
+		line = strings.ReplaceAll(line, "${mask:$sender_host_address/$item}", "") // the length of a network
 		if m := regexp.MustCompile(`/\$(\w+)`).FindStringSubmatch(line); m != nil && !slices.Contains([]string{"domain_data", "local_part_data", "dkim_domain"}, m[1]) {
 			t.Errorf("path of $%s: %s", m[1], line)
 		}

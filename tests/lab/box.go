@@ -21,6 +21,8 @@ type Box struct {
 	Aliases   []string // other names in the domain
 	Forward   []string // addresses
 	DontSave  bool     // forward only
+
+	Greylist, Spamassassin bool
 }
 
 // Secret is the password of a Box that has no other.
@@ -54,7 +56,7 @@ func PutBoxes(t testing.TB, root, domain string, boxes ...Box) {
 		if b.DontSave {
 			keep = "no"
 		}
-		names += fmt.Sprintf("%s: kind=box state=%s greylist=off spamassassin=off keep=%s", b.Name, state, keep)
+		names += fmt.Sprintf("%s: kind=box state=%s greylist=%s spamassassin=%s keep=%s", b.Name, state, onOff(b.Greylist), onOff(b.Spamassassin), keep)
 		if len(b.Forward) > 0 {
 			names += " forward=" + strings.Join(b.Forward, ",")
 		}
@@ -67,6 +69,13 @@ func PutBoxes(t testing.TB, root, domain string, boxes ...Box) {
 	}
 	put(t, root, dovecot, users, files.Debian.DovecotGroup)
 	Put(t, root, exim, names)
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
 }
 
 func makeBox(t testing.TB, root, domain, box string) {

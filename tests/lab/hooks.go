@@ -99,6 +99,7 @@ func (x *Exim) macros(outPort uint16) string {
 		{"MD_OUT_PORT", strconv.Itoa(int(outPort))},
 		{"MD_RELAY_FROM", "<; " + strings.Join(relay, " ; ")},
 		{"MD_PID", pidFile},
+		{"MD_SELF", insideAddr},
 	}
 	var b strings.Builder
 	for _, m := range set {

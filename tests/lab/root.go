@@ -26,6 +26,10 @@ func NewRoot(t testing.TB) string {
 	}
 	Put(t, dir, files.Debian.DomainIPs(), "# maildomain 1: a test\n")
 	Put(t, dir, files.Debian.Ready(), "# maildomain 1: a test\n")
+	junk := files.Debian.JunkFile()
+	if err := os.WriteFile(filepath.Join(dir, junk.Path), junk.Body, junk.Mode); err != nil {
+		t.Fatal(err)
+	}
 	if err := WriteCertificate(dir, hostname); err != nil {
 		t.Fatal(err)
 	}

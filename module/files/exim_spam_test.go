@@ -1,0 +1,272 @@
+package files_test
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"maildomain/tests/lab"
+)
+
+// One spamd for these tests: it takes seconds to start.
+func TestSpam(t *testing.T) {
+	lab.NeedDovecot(t)
+	spamd, clamd := lab.StartSpamd(t), lab.StartClamd(t)
+	t.Run("IsRefusedOrFiledAsJunkWhereDomainAndBoxHaveItOn", func(t *testing.T) { spamByDomainAndBox(t, spamd) })
+	t.Run("RecipientsWithOtherFiltersGetALetterOfTheirOwn", func(t *testing.T) { recipientMix(t, spamd, clamd) })
+	t.Run("ScannersKilledUnderLoadLoseNoLetterAndLetNoVirusPass", func(t *testing.T) { killUnderLoad(t, spamd, clamd) })
+}
+
+func spamByDomainAndBox(t *testing.T, spamd *lab.Filter) {
+	root := lab.NewRoot(t)
+	lab.PutDomain(t, root, "on.example", filtered("spamassassin")...)
+	lab.PutDomain(t, root, "off.example", filtered()...)
+	lab.PutBoxes(t, root, "on.example", lab.Box{Name: "on", Spamassassin: true}, lab.Box{Name: "off"})
+	lab.PutBoxes(t, root, "off.example", lab.Box{Name: "on", Spamassassin: true})
+	putFilters(t, root, judges{spamd: spamd}, "spam_mark: 50", "spam_reject: 150")
+	x := lab.Start(t, root, lab.Options{Dovecot: true})
+	for _, c := range []struct{ to, words, want string }{
+		{"on@on.example", lab.Spam, isSpam},
+		{"any@on.example", lab.Spam, isSpam},
+		{"on@on.example", lab.SpamLike, "taken"},
+		{"on@on.example", "hello", "taken"},
+		{"off@on.example", lab.Spam, "taken"},
+		{"on@off.example", lab.Spam, "taken"},
+	} {
+		if got := sent(t, x, c.to, letterOf(c.words)); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%.10s to %s: %s, want %s", c.words, c.to, got, c.want)
+		}
+	}
+	plain := inbox(t, x, "on@on.example", 1)[0]
+	junk, err := x.Letters(limited(t), "on@on.example", lab.Secret, "Junk")
+	if err != nil || len(junk) != 1 || !strings.Contains(junk[0], "X-Spam-Flag: YES\r\n") || !strings.Contains(junk[0], lab.SpamLike) {
+		t.Errorf("junk: %q, %v", junk, err)
+	}
+	if strings.Contains(plain, "X-Spam-Flag") || strings.Contains(plain, "-100") || !strings.Contains(plain, "X-Spam-Score: ") {
+		t.Errorf("a plain letter:\n%s", plain)
+	}
+	for _, login := range []string{"off@on.example", "on@off.example"} {
+		if l := inbox(t, x, login, 1)[0]; strings.Contains(l, "X-Spam-") {
+			t.Errorf("%s was not to be judged:\n%s", login, l)
+		}
+	}
+	putFilters(t, root, judges{spamd: spamd}, "spam_mark: 500", "spam_reject: 20000")
+	if got := sent(t, x, "on@on.example", letterOf(lab.Spam)); got != "taken" {
+		t.Errorf("below the threshold: %s", got)
+	}
+
+	dead := &lab.Filter{Addr: nobody(t)}
+	putFilters(t, root, judges{spamd: dead})
+	if got := sent(t, x, "on@on.example", letterOf(lab.Spam)); got != "taken" {
+		t.Errorf("spamd is down: %s", got)
+	}
+	ls := inbox(t, x, "on@on.example", 2)
+	if !strings.Contains(strings.Join(ls, ""), "X-Spam-Status: not checked\r\n") {
+		t.Errorf("spamd is down: %s", ls)
+	}
+	putFilters(t, root, judges{spamd: dead}, "spam_down: defer")
+	if got := sent(t, x, "on@on.example", letterOf("hello")); got != noSpamd {
+		t.Errorf("spamd is down, to defer: %s", got)
+	}
+	putFilters(t, root, judges{spamd: &lab.Filter{Addr: babbler(t)}}, "spam_down: defer")
+	if got := sent(t, x, "on@on.example", letterOf("hello")); got != noSpamd {
+		t.Errorf("spamd talks nonsense: %s", got)
+	}
+	if faults, err := x.Dovecot.Faults(); err != nil || len(faults) > 0 {
+		t.Errorf("Dovecot's faults: %q, %v", faults, err)
+	}
+}
+
+// nobody is an address where nothing listens.
+func nobody(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return l.Addr().String()
+}
+
+// babbler is an address where something answers that is no filter.
+func babbler(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Write([]byte("SPAMD/1.1 99 EX_OOPS\r\nSpam: perhaps\r\n\r\n\x00\xff\r\n"))
+			_ = c.(*net.TCPConn).CloseWrite()
+			time.AfterFunc(time.Second, func() { _ = c.Close() })
+		}
+	}()
+	return l.Addr().String()
+}
+
+// mixed are domains with every combination of the two scanners, and in the last one
+// boxes that differ from their domain.
+var mixed = map[string][]string{
+	"none.example": nil, "spam.example": {"spamassassin"}, "virus.example": {"avcheck"},
+	"both.example": {"spamassassin", "avcheck"}, "boxes.example": {"spamassassin", "avcheck"},
+}
+
+// recipientMix sends one letter to 20 recipients, as a mail server does: again for
+// those that were put off.
+func recipientMix(t *testing.T, spamd, clamd *lab.Filter) {
+	root := lab.NewRoot(t)
+	var all []string
+	for d, on := range mixed {
+		lab.PutDomain(t, root, d, filtered(on...)...)
+		boxes := make([]lab.Box, 4)
+		for i := range boxes {
+			boxes[i] = lab.Box{Name: fmt.Sprintf("b%d", i), Spamassassin: d != "boxes.example" || i%2 == 0}
+			all = append(all, boxes[i].Name+"@"+d)
+		}
+		lab.PutBoxes(t, root, d, boxes...)
+	}
+	slices.SortFunc(all, func(a, b string) int { return strings.Compare(a, b) }) // b0 of each domain, then b1: as mixed as can be
+	putFilters(t, root, judges{spamd: spamd, clamd: clamd})
+	x := lab.Start(t, root, lab.Options{Dovecot: true})
+	wants := func(to string) (spam, virus bool) {
+		box, domain, _ := strings.Cut(to, "@")
+		on := mixed[domain]
+		return slices.Contains(on, "spamassassin") && (domain != "boxes.example" || (box[1]-'0')%2 == 0), slices.Contains(on, "avcheck")
+	}
+	for name, words := range map[string]string{"virus": lab.Virus, "spam": lab.Spam, "plain": "hello"} {
+		fate := map[string]string{}
+		left := all
+		for round := 0; len(left) > 0; round++ {
+			if round > 10 {
+				t.Fatalf("%s: never told of %q", name, left)
+			}
+			answers, last, err := lab.Client{Addr: x.Addr()}.SendAll(limited(t), stranger, left, letterOf("mix-"+name, words))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var later []string
+			for i, to := range left {
+				switch r := answers[i]; {
+				case r.OK():
+					fate[to] = replyLine(last)
+				case replyLine(r) == isOther, strings.HasPrefix(replyLine(r), "452 "):
+					later = append(later, to)
+				default:
+					t.Errorf("%s to %s: %s", name, to, r)
+				}
+			}
+			left = later
+		}
+		for _, to := range all {
+			spam, virus := wants(to)
+			want := "250 OK"
+			if name == "spam" && spam {
+				want = isSpam
+			}
+			if name == "virus" && virus {
+				want = hasVirus
+			}
+			if !strings.HasPrefix(fate[to], want) {
+				t.Errorf("%s to %s: %s, want %s", name, to, fate[to], want)
+			}
+		}
+	}
+	for _, to := range all {
+		spam, virus := wants(to)
+		n := 1
+		if !spam {
+			n++
+		}
+		if !virus {
+			n++
+		}
+		for _, l := range inbox(t, x, to, n) {
+			if got := strings.Contains(l, "X-Spam-Score: "); got != spam {
+				t.Errorf("%s: judged %v, want %v", to, got, spam)
+			}
+		}
+	}
+	noFault(t, x)
+}
+
+// killUnderLoad kills each scanner and starts it again while letters come in. Senders
+// try again, as mail servers do.
+func killUnderLoad(t *testing.T, spamd, clamd *lab.Filter) {
+	root := lab.NewRoot(t)
+	lab.PutDomain(t, root, "on.example", filtered("spamassassin", "avcheck")...)
+	lab.PutBoxes(t, root, "on.example", lab.Box{Name: "post", Spamassassin: true})
+	putFilters(t, root, judges{spamd: spamd, clamd: clamd})
+	x := lab.Start(t, root, lab.Options{Dovecot: true})
+	const senders, each = 4, 8
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for s := range senders {
+		wg.Go(func() {
+			for i := range each {
+				words, want := fmt.Sprintf("letter-%d-%d", s, i), "250 OK"
+				if i%2 == 1 {
+					words, want = words+" "+lab.Virus, hasVirus
+				}
+				for {
+					r, err := x.Send(t.Context(), stranger, "post@on.example", letterOf(words))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if r.Code/100 == 4 {
+						time.Sleep(20 * time.Millisecond)
+						continue
+					}
+					if !strings.HasPrefix(replyLine(r), want) {
+						t.Errorf("%s: %s", words, replyLine(r))
+					}
+					break
+				}
+			}
+		})
+	}
+	var killer sync.WaitGroup
+	killer.Go(func() {
+		for i := range 6 {
+			select {
+			case <-stop:
+				return
+			case <-time.After(150 * time.Millisecond):
+			}
+			clamd.Kill()
+			if i == 2 { // it takes long to come back: once, and until the end
+				spamd.Kill()
+			}
+			time.Sleep(50 * time.Millisecond)
+			if err := clamd.Start(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	wg.Wait()
+	close(stop)
+	killer.Wait()
+	got := strings.Join(inbox(t, x, "post@on.example", senders*each/2), "")
+	for s := range senders {
+		for i := 0; i < each; i += 2 {
+			if n := strings.Count(got, fmt.Sprintf("letter-%d-%d\r\n", s, i)); n != 1 {
+				t.Errorf("letter %d of sender %d arrived %d times", i, s, n)
+			}
+		}
+	}
+	if strings.Contains(got, lab.Virus) || strings.Contains(got, "X-Virus-Status") {
+		t.Error("a virus passed, or a letter unscanned")
+	}
+}
