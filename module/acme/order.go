@@ -38,6 +38,7 @@ type Request struct {
 	Solver   Solver
 	Begun    Begun                              // an order to go on with, if it can be; zero: a new one
 	Keep     func(context.Context, Begun) error // writes a new order down, before anything else is done with it; nil: it is not kept
+	Key      []byte                             // to use again, PEM: a renewal with the key of before is one rename for the servers, and TLSA records stay right; nil: a new one
 	Replaces []byte                             // the chain that is renewed, PEM: such orders count less (RFC 9773 section 5); nil: none
 	Step     func(Step)                         // is told how far it is; nil: nobody is
 	Left     func(mail.Name, error)             // is told of a proof that could not be taken away; nil: nobody is
@@ -125,7 +126,10 @@ func (s *session) begin(r Request) (Begun, acme.Order, error) {
 			return r.Begun, o.Order, nil
 		}
 	}
-	key, err := mail.NewKey()
+	key, err := r.Key, error(nil)
+	if key == nil {
+		key, err = mail.NewKey()
+	}
 	if err != nil {
 		return Begun{}, acme.Order{}, err
 	}

@@ -1,6 +1,7 @@
 package acme_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/pem"
 	"fmt"
@@ -46,8 +47,12 @@ func TestCertificateIsRenewedWhenTheAuthoritySays(t *testing.T) {
 		t.Errorf("the order is not known to replace the first: %v", err)
 	}
 	// Once more: an authority that says 409 to what is replaced already still issues.
+	r.Key = old.Key
 	again, err := w.dir.Order(w.ctx(), a, r)
 	check(t, again, err, "mail.a.example")
+	if bytes.Equal(renewed.Key, old.Key) || !bytes.Equal(again.Key, old.Key) {
+		t.Error("a key is used again where it was not to be, or is not where it was")
+	}
 }
 
 func TestAThirdIsLeftWhereTheAuthorityDoesNotSay(t *testing.T) {

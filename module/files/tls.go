@@ -102,9 +102,9 @@ func checkServed(served []mail.ServedCertificate) error {
 }
 
 var (
-	errNoName   = errors.New("that is no name")
-	errTwice    = errors.New("it stands twice")
-	errNoNames  = errors.New("it serves no name")
+	errNoName  = errors.New("that is no name")
+	errTwice   = errors.New("it stands twice")
+	errNoNames = errors.New("it serves no name")
 )
 
 // WithoutCertificate are the files of CertificateFiles for removal, the certificate

@@ -3,12 +3,15 @@ package files_test
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -251,6 +254,62 @@ func TestRenewedCertificateIsServedAfterAReload(t *testing.T) {
 	}
 	stop()
 	noFault(t, x)
+}
+
+// A renewal with the key of before is one rename for each server: whoever connects
+// meanwhile is shown the one or the other. With another key Exim may see the new key
+// with the old certificate for some milliseconds, and break the handshake off.
+func TestRenewalWithTheSameKeyBreaksNoHandshake(t *testing.T) {
+	x, root, list := three(t)
+	first := list[0]
+	second := first
+	second.Chain = signAgain(t, first.Certificate)
+	one, other := fingerprint(t, first.Chain), fingerprint(t, second.Chain)
+	done, handshakes := make(chan struct{}), 0
+	var all sync.WaitGroup
+	all.Go(func() {
+		p := tlsPorts(x)[2]
+		for ; ; handshakes++ {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if got, err := p.shown(limited(t), "imap.a.example"); err != nil || got != one && got != other {
+				t.Errorf("handshake %d: neither certificate, or %v", handshakes, err)
+				return
+			}
+		}
+	})
+	for i := range 100 {
+		list[0] = []mail.ServedCertificate{second, first}[i%2]
+		putCertificates(t, root, list...)
+	}
+	close(done)
+	all.Wait()
+	if handshakes < 10 {
+		t.Errorf("only %d handshakes meanwhile", handshakes)
+	}
+}
+
+// signAgain is another certificate for the same names and the same key.
+func signAgain(t *testing.T, c mail.Certificate) []byte {
+	t.Helper()
+	chain, err := mail.ParseChain(c.Chain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := mail.ParseKey(c.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := *chain.Leaf()
+	next.SerialNumber = big.NewInt(7)
+	der, err := x509.CreateCertificate(rand.Reader, &next, &next, k.Public(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
 func waitShown(t *testing.T, p port, sni string, want [32]byte) {
