@@ -20,6 +20,8 @@ import (
 	"maildomain/module/files"
 	"maildomain/module/mail"
 	"maildomain/module/store"
+	"maildomain/rpc"
+	"maildomain/rpc/wire"
 	"maildomain/tests/lab"
 	"maildomain/tests/nameserver"
 	"maildomain/tests/sink"
@@ -54,7 +56,8 @@ func newHouse(t *testing.T, zones ...string) *house {
 	h.at = relay(t, func() netip.AddrPort { return h.bind.Addr() })
 	opts := nameserver.Options{Zones: []nameserver.Zone{{Name: "host.example", Records: fmt.Sprintf("@ NS ns\nns A %s\nmx A 127.0.0.1\n", h.at)}}}
 	for _, z := range zones {
-		opts.Zones = append(opts.Zones, nameserver.Zone{Name: z, Records: "@ NS ns.host.example.\n"})
+		name, records, _ := strings.Cut(z, "\n")
+		opts.Zones = append(opts.Zones, nameserver.Zone{Name: name, Records: "@ NS ns.host.example.\n" + records})
 	}
 	h.bind = nameserver.Start(t, opts)
 
@@ -324,4 +327,89 @@ func inCI() bool { return os.Getenv("CI") != "" }
 
 func pythonHas(name string) bool {
 	return exec.Command("/usr/bin/python3", "-c", "import "+name).Run() == nil
+}
+
+// call is a call of the panel's, in a language, as an administrator.
+func (h *house) call(lang, function string, pairs ...string) any {
+	h.t.Helper()
+	params := map[string]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		params[pairs[i]] = pairs[i+1]
+	}
+	answer, err := rpc.NewMethods(h.Module).Call(h.t.Context(), wire.Call{Func: function, Params: params, Session: wire.Session{User: "admin", Level: "admin", Lang: lang}})
+	if err != nil {
+		h.t.Fatalf("%s: %v", function, err)
+	}
+	return answer
+}
+
+// report is a check of a domain: what each language says, by why.
+func (h *house) report(lang, name string) (states, said map[string]string, values map[string]string) {
+	h.t.Helper()
+	r := h.call(lang, "emaildomain.check", "elid", name).(wire.Report)
+	states, said = map[string]string{}, map[string]string{}
+	for _, e := range r.Elems {
+		k := e["name"] + " " + e["type"]
+		states[k], said[k] = e["status"], e["said"]
+		for field, v := range e {
+			if v == "" && field != "proposal" && field != "seen" || strings.Contains(v, "__") {
+				h.t.Errorf("%s: %s %s: %q", lang, k, field, v)
+			}
+		}
+	}
+	return states, said, r.Values
+}
+
+func TestAnswersAndReportsSayHowRecordsStand(t *testing.T) {
+	h := newHouse(t, "right.example", "wrong.example\n@ TXT \"v=spf1 ip4:192.0.2.99 -all\"")
+	would := h.call("en", "emaildomain.edit", "name", "right.example", "dkim", "on", "dmarc", "on", "sok", "ok", "dry_run", "on").(wire.Report)
+	dns := 0
+	for _, e := range would.Elems {
+		if e["what"] == "dns" {
+			dns++
+			if e["before"] != "" || e["after"] == "" {
+				t.Errorf("%v", e)
+			}
+		}
+	}
+	if dns != 4 || would.Values["dns"] != "4" {
+		t.Errorf("a dry run would change %d records, and says %s", dns, would.Values["dns"])
+	}
+	published := func(name string) (states []string) {
+		for _, r := range h.call("en", "emaildomain.edit", "name", name, "dkim", "on", "dmarc", "on", "sok", "ok").(wire.OK).DNS {
+			states = append(states, strings.TrimSuffix(r.Name, "."+name)+" "+r.Type+" "+r.State)
+		}
+		return states
+	}
+	if got := strings.Join(published("right.example"), ", "); got != "right.example MX published, right.example TXT published, dkim._domainkey TXT published, _dmarc TXT published" {
+		t.Error(got)
+	}
+	if got := strings.Join(published("wrong.example"), ", "); got != "wrong.example MX published, wrong.example TXT wrong, dkim._domainkey TXT published, _dmarc TXT published" {
+		t.Error(got)
+	}
+	h.pass(time.Minute)
+
+	check := func(what, name, record, want string) {
+		t.Helper()
+		english, en, values := h.report("en", name)
+		russian, ru, _ := h.report("ru", name)
+		if english[record] != want || russian[record] != want || en[record] == ru[record] || values[want] == "0" {
+			t.Errorf("%s: %s, %q in English, %q in Russian; %v", what, english[record], en[record], ru[record], values)
+		}
+	}
+	check("ours", "right.example", "dkim._domainkey.right.example TXT", "right")
+	check("theirs", "wrong.example", "wrong.example TXT", "wrong")
+	for _, e := range h.call("en", "emaildomain").(wire.List).Elems {
+		if want := map[string]string{"right.example": "", "wrong.example": "dns"}[e["name"]]; e["note"] != want {
+			t.Errorf("note of %s: %q, want %q", e["name"], e["note"], want)
+		}
+	}
+	zone := h.call("en", "emaildomain.dns.zone", "elid", "right.example").(wire.Report).Values["zone"]
+	if strings.Count(zone, "\tIN\t") != 4 {
+		t.Error(zone)
+	}
+	h.bind.Stop()
+	if states, said, values := h.report("ru", "right.example"); states["right.example MX"] != "unknown" || said["right.example MX"] == "" || values["unknown"] == "0" {
+		t.Errorf("with nobody to ask: %v %v %v", states, said, values)
+	}
 }
