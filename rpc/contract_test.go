@@ -11,26 +11,29 @@ import (
 // The metadata, the table and the messages say the same.
 
 type pages struct {
-	Metadata []struct {
-		Name  string `xml:"name,attr"`
-		Type  string `xml:"type,attr"`
-		Level string `xml:"level,attr"`
-		Btns  []struct {
-			Name string `xml:"name,attr"`
-			Func string `xml:"func,attr"`
-		} `xml:"toolbar>toolgrp>toolbtn"`
-		Cols []struct {
-			Name string `xml:"name,attr"`
-		} `xml:"coldata>col"`
-		Pages []struct {
-			Name   string  `xml:"name,attr"`
-			Fields []field `xml:"field"`
-		} `xml:"form>page"`
-	} `xml:"metadata"`
+	Metadata []described `xml:"metadata"`
+}
+
+type described struct {
+	Name  string `xml:"name,attr"`
+	Type  string `xml:"type,attr"`
+	Level string `xml:"level,attr"`
+	Btns  []struct {
+		Name string `xml:"name,attr"`
+		Func string `xml:"func,attr"`
+	} `xml:"toolbar>toolgrp>toolbtn"`
+	Cols []struct {
+		Name string `xml:"name,attr"`
+	} `xml:"coldata>col"`
+	Pages []struct {
+		Name   string  `xml:"name,attr"`
+		Fields []field `xml:"field"`
+	} `xml:"form>page"`
 }
 
 type field struct {
 	Name   string    `xml:"name,attr"`
+	Level  string    `xml:"level,attr"`
 	Inputs []control `xml:"input"`
 	Select []control `xml:"select"`
 	Areas  []control `xml:"textarea"`
