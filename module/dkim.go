@@ -19,8 +19,12 @@ type stock struct {
 	making map[int]bool
 }
 
-// stocked is how many keys of one length are kept ready, once one was asked for.
-const stocked = 4
+// How many keys of one length are kept ready: the background tops the stock up, so
+// that making the next key does not slow the call that took one, unless few are left.
+const (
+	stocked = 8
+	few     = 2
+)
 
 // key is a new key of an algorithm, from the stock where that has one. It is not to
 // be called in a transaction.
@@ -34,8 +38,11 @@ func (m *Module) key(a mail.DKIMAlgorithm, bits int) (mail.DKIMKey, error) {
 	if n := len(s.keys[bits]); n > 0 {
 		k, s.keys[bits] = s.keys[bits][n-1], s.keys[bits][:n-1]
 	}
+	left := len(s.keys[bits])
 	s.mu.Unlock()
-	s.stockUp(bits)
+	if left < few {
+		s.stockUp(bits)
+	}
 	if !k.IsZero() {
 		return k, nil
 	}

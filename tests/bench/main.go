@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	only := flag.String("only", "", "one part alone: activation, changes or import")
+	only := flag.String("only", "", "one part alone: activation, changes, signed or import")
 	domains := flag.Int("import", 100_000, "domains to import")
 	flag.Parse()
 	if err := run(context.Background(), *only, *domains); err != nil {
@@ -42,7 +42,9 @@ func run(ctx context.Context, only string, domains int) error {
 	}{
 		{"activation", func() error { return activation(ctx, dir) }},
 		{"changes", func() error { return changes(ctx, dir) }},
+		{"signed", func() error { return signed(ctx, dir) }},
 		{"import", func() error { return imports(ctx, dir, domains) }},
+		{"certificates", func() error { return certificates(ctx) }},
 	} {
 		if only != "" && only != part.name {
 			continue
