@@ -13,6 +13,7 @@ import (
 	wire "github.com/miekg/dns"
 
 	"maildomain/module/mail"
+	"maildomain/module/store"
 	"maildomain/tests/nameserver"
 )
 
@@ -516,4 +517,66 @@ func TestNoteGoesWhenSomebodyMendsIt(t *testing.T) {
 	n.pass(2 * time.Hour)
 	pending(t, n.world)
 	checkNote(t, n.world, "a.example", "")
+}
+
+// What changed while no process was there is noticed by the next one; where nothing
+// did, no domain is looked at.
+func TestNextProcessNoticesWhatThePanelChanged(t *testing.T) {
+	w, c := coreWorld(t)
+	addSigned(t, w, "a.example")
+	follow(t, w)
+	calls, was := c.calls, stateOf(t, w).Revision
+	next := emptyWorld(t, w.dir)
+	next.now, next.panel.DNS = w.now, c.hand
+	follow(t, next)
+	if c.calls != calls || stateOf(t, next).Revision != was {
+		t.Error("something was done though nothing changed")
+	}
+	last := emptyWorld(t, w.dir)
+	last.now, last.panel.DNS = next.now, c.hand
+	last.people.params.MailHost = "new.host.example"
+	follow(t, last)
+	if got := c.stands["a.example MX"]; len(got) != 1 || got[0] != "10 new.host.example" {
+		t.Errorf("%q", got)
+	}
+}
+
+// A panel that does not answer is not asked again at once.
+func TestSilentPanelIsLeftAloneForAMinute(t *testing.T) {
+	w, _ := coreWorld(t)
+	w.people.fault = errors.New("away")
+	if err := w.Follow(t.Context()); err == nil {
+		t.Fatal("no error")
+	}
+	follow(t, w)
+	w.people.fault = nil
+	w.pass(time.Minute)
+	follow(t, w)
+	if w.doubt.Load() {
+		t.Error("still in doubt")
+	}
+}
+
+// A domain of a database from before there were keys.
+func TestDomainWithoutKeysGetsThem(t *testing.T) {
+	w, c := coreWorld(t)
+	addSigned(t, w, "a.example")
+	err := w.db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		keys, err := tx.KeysOf(ctx, mail.StoredName("a.example"))
+		if err != nil {
+			return err
+		}
+		return tx.PutKeys(ctx, mail.StoredName("a.example"), keys, nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Doubt()
+	follow(t, w)
+	checkKeys(t, w, "a.example", "dkim new")
+	if got := c.stands["dkim._domainkey.a.example TXT"]; len(got) != 1 || got[0] != keyRows(t, w, "a.example")[0].Key.Record().String() {
+		t.Errorf("%q", got)
+	}
+	follow(t, w)
+	checkConsistent(t, w)
 }

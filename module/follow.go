@@ -78,7 +78,11 @@ func (m *Module) follow(ctx context.Context) error {
 		}
 	}
 	for _, n := range keyless {
-		if err := m.furnish(ctx, n); err != nil {
+		err := m.furnish(ctx, n)
+		if e, is := errors.AsType[*mail.Error](err); is && e.Kind == mail.NotFound {
+			continue // deleted meanwhile
+		}
+		if err != nil {
 			return fmt.Errorf("make keys for %s: %w", n, err)
 		}
 	}
