@@ -16,6 +16,8 @@ type DomainForm struct {
 	Owners []string        // that the actor may choose; nil for level user
 	IPs    []netip.Addr    // of the owner
 	MaySSL bool
+
+	Filters mail.Filters // that there are
 }
 
 // OpenDomain is the form of the mail domain elid, or of a new one where elid is
@@ -25,6 +27,9 @@ func (m *Module) OpenDomain(ctx context.Context, by Actor, elid string, e mail.D
 	f := DomainForm{New: elid == "", Edit: e}
 	var scope mail.Scope
 	var err error
+	if f.Filters, err = m.Filters(ctx); err != nil {
+		return f, err
+	}
 	if f.New {
 		if scope, err = m.scope(ctx, by); err != nil {
 			return f, err

@@ -118,12 +118,17 @@ type MailboxForm struct {
 	Mailbox                mail.Mailbox
 	Edit                   mail.MailboxEdit // what was typed and is not saved
 	Greylist, Spamassassin bool             // the domain has them on, so that the mailbox may
+	Filters                mail.Filters     // that there are
 }
 
 // OpenMailbox is the form of the mailbox elid, or of a new one of the domain in e
 // where elid is empty.
 func (m *Module) OpenMailbox(ctx context.Context, by Actor, elid string, e mail.MailboxEdit) (MailboxForm, error) {
 	f := MailboxForm{New: elid == "", Edit: e}
+	var err error
+	if f.Filters, err = m.Filters(ctx); err != nil {
+		return f, err
+	}
 	if !f.New {
 		b, d, _, err := m.findMailbox(ctx, by, elid)
 		f.Mailbox, f.Greylist, f.Spamassassin = b, d.Greylist, d.Spamassassin

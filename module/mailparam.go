@@ -47,6 +47,7 @@ func (m *Module) EditSettings(ctx context.Context, by Actor, e mail.SettingsEdit
 	if by.Level != mail.LevelAdmin {
 		return &mail.Error{Kind: mail.Access, Field: "level"}
 	}
+	m.lookForFilters(ctx)
 	defer func() {
 		m.resettled.Add(1)
 		m.settled.Store(nil)
@@ -57,7 +58,7 @@ func (m *Module) EditSettings(ctx context.Context, by Actor, e mail.SettingsEdit
 		if err != nil {
 			return nil, err
 		}
-		d, secret := &deed{before: s.Values()}, s.DNSSecret
+		d, secret, filters := &deed{before: s.Values()}, s.DNSSecret, s.Filters
 		if err := e.Apply(&s); err != nil {
 			return nil, err
 		}
@@ -89,7 +90,8 @@ func (m *Module) EditSettings(ctx context.Context, by Actor, e mail.SettingsEdit
 				return nil, err
 			}
 		}
-		return d, nil
+		d.plan, err = m.filtersPlan(ctx, tx, filters)
+		return d, err
 	})
 }
 

@@ -72,7 +72,7 @@ func (m *Module) ownFiles(ctx context.Context, tx *store.Tx) ([]files.File, erro
 	if err != nil {
 		return nil, err
 	}
-	filters, err := l.FiltersFile(mail.DefaultFilters())
+	filters, err := m.filtersFile(ctx, tx)
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,7 @@ const together = 64
 // than it can publish at once, Exim is told to defer all mail, for it would refuse
 // the missing ones for good.
 func (m *Module) Reconcile(ctx context.Context) (repairs []Repair, err error) {
+	m.lookForFilters(ctx)
 	m.unpublished.Store(false) // a change that fails to publish from here on sets it again
 	defer func() {
 		if err != nil {
@@ -338,6 +339,7 @@ func (m *Module) Start(ctx context.Context) ([]Repair, error) {
 		return nil, err
 	}
 	m.settle(ctx)
+	m.lookForFilters(ctx)
 	var s store.State
 	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		s, err = tx.State(ctx)

@@ -73,9 +73,6 @@ func mailboxList(rows []module.MailboxRow, total int64, q mailboxQuery, by modul
 	return l
 }
 
-// unservedOfMailbox are the fields of a mailbox whose server part does not exist yet.
-var unservedOfMailbox = []string{"greylist", "spamassassin"}
-
 // mailboxForm is the form of a mailbox. It never shows a password.
 func mailboxForm(f module.MailboxForm, _ module.Actor) wire.Form {
 	v := f.Mailbox.Values()
@@ -85,7 +82,13 @@ func mailboxForm(f module.MailboxForm, _ module.Actor) wire.Form {
 	}
 	encode(f.Edit, v)
 	v["passwd"], v["confirm"] = "", ""
-	hidden := slices.Clone(unservedOfMailbox)
+	hidden := []string{}
+	if !f.Greylist || f.Filters.Postgrey.IsZero() {
+		hidden = append(hidden, "greylist")
+	}
+	if !f.Spamassassin || f.Filters.Spamd.IsZero() {
+		hidden = append(hidden, "spamassassin")
+	}
 	if len(strings.Fields(v["forward"])) == 0 {
 		hidden = append(hidden, "dontsave")
 	}
@@ -157,6 +160,8 @@ func editSettings(ctx context.Context, m *module.Module, by module.Actor, p para
 		SLists: map[string][]wire.Option{
 			"dkim_keylen":   options(by.Lang, "emaildomain.edit", "dkim_keylen", "1024", "2048"),
 			"dns":           options(by.Lang, "mailparam", "dns", string(mail.DNSByCore), string(mail.DNSByServer), string(mail.DNSByHand)),
+			"spam_down":     options(by.Lang, "mailparam", "spam_down", string(mail.DownPass), string(mail.DownDefer)),
+			"virus_down":    options(by.Lang, "mailparam", "virus_down", string(mail.DownDefer), string(mail.DownPass)),
 			"dns_algorithm": options(by.Lang, "mailparam", "dns_algorithm", "hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224"),
 		},
 	}, nil

@@ -74,8 +74,18 @@ func encode[E any](e E, values map[string]string) {
 // unserved are the fields whose server part does not exist yet: their values are
 // checked and kept, and no form offers them.
 var unserved = []string{
-	"greylist", "spamassassin", "avcheck",
 	"secure", "secure_alias", "ssl_name", "email",
+}
+
+// notInstalled are the fields whose filter is not there: a domain that has it on keeps
+// that, and nobody is offered it.
+func notInstalled(f mail.Filters) (fields []string) {
+	for field, a := range map[string]mail.FilterAddr{"greylist": f.Postgrey, "spamassassin": f.Spamd, "avcheck": f.Clamd} {
+		if a.IsZero() {
+			fields = append(fields, field)
+		}
+	}
+	return fields
 }
 
 // domainForm is the form of a mail domain.
@@ -96,7 +106,7 @@ func domainForm(f module.DomainForm, by module.Actor) wire.Form {
 		delete(v, "active")
 	}
 
-	hidden := slices.Clone(unserved)
+	hidden := append(slices.Clone(unserved), notInstalled(f.Filters)...)
 	if !mail.DefaultAction(v["defaction"]).Forwards() {
 		hidden = append(hidden, "redirval")
 	}

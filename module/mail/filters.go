@@ -42,7 +42,10 @@ func ParseFilterAddr(s string) (FilterAddr, bool) {
 		// The longest that a socket's path can be (unix(7)), in characters that Exim's
 		// lists take for themselves.
 		plain := strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789/._-") == ""
-		return FilterAddr{socket: s}, plain && len(s) <= 107 && path.Clean(s) == s
+		if !plain || len(s) > 107 || s == "/" || path.Clean(s) != s {
+			return FilterAddr{}, false
+		}
+		return FilterAddr{socket: s}, true
 	}
 	a, err := netip.ParseAddrPort(s)
 	if err != nil || a.Port() == 0 || a.Addr().Zone() != "" || a.Addr().IsUnspecified() {
@@ -62,7 +65,7 @@ func (a FilterAddr) String() string {
 // IsZero says that a is no address.
 func (a FilterAddr) IsZero() bool { return a == FilterAddr{} }
 
-// Network and address, as package net dials it.
+// Dial is the network and the address as package net takes them.
 func (a FilterAddr) Dial() (network, address string) {
 	if a.tcp.IsValid() {
 		return "tcp", a.tcp.String()
@@ -70,7 +73,7 @@ func (a FilterAddr) Dial() (network, address string) {
 	return "unix", a.socket
 }
 
-// Scanner is the address as Exim's av_scanner and spamd_address have it, whose lists
+// scanner is the address as Exim's av_scanner and spamd_address have it, whose lists
 // double a colon.
 func (a FilterAddr) scanner() string {
 	if !a.tcp.IsValid() {
@@ -106,7 +109,5 @@ func (f Filters) Lines() map[string]string {
 	return lines
 }
 
-// DefaultFilters are those of a server where none is installed.
-func DefaultFilters() Filters {
-	return Filters{SpamMark: 50, SpamReject: 150, SpamDown: DownPass, VirusDown: DownDefer}
-}
+// DefaultFilters are those of a server where none is installed and nothing was set.
+func DefaultFilters() Filters { return defaultFilterSettings().Filters(FoundFilters{}) }

@@ -40,7 +40,14 @@ const (
 // ParseSender reads an entry: an address, a domain with or without "@" before it, an IP
 // address or a network. Of a network the bits behind its length are dropped.
 func ParseSender(s string) (Sender, bool) {
-	s = strings.TrimSpace(s)
+	e, ok := parseSender(strings.TrimSpace(s))
+	if !ok {
+		return Sender{}, false
+	}
+	return e, true
+}
+
+func parseSender(s string) (Sender, bool) {
 	if len(s) > 1024 {
 		return Sender{}, false
 	}

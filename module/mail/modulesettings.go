@@ -2,6 +2,7 @@ package mail
 
 import (
 	"encoding/base64"
+	"maps"
 	"net"
 	"net/netip"
 	"strconv"
@@ -23,6 +24,8 @@ type Settings struct {
 	DNSAlgorithm string // of the TSIG key
 	DNSSecret    string // base64; never shown
 	Resolvers    string // addresses that checks ask, a blank between; empty: those of the system
+
+	Filters FilterSettings
 }
 
 // A DNSMode says who gets the records of mail domains.
@@ -40,12 +43,13 @@ const mostKept = 365
 
 // DefaultSettings are those of a module that nobody has changed.
 func DefaultSettings() Settings {
-	return Settings{KeepDeleted: 7, DKIMSelector: Selector{"dkim"}, DKIMKeylen: 2048, DNS: DNSByCore, DNSAlgorithm: "hmac-sha256"}
+	return Settings{KeepDeleted: 7, DKIMSelector: Selector{"dkim"}, DKIMKeylen: 2048, DNS: DNSByCore, DNSAlgorithm: "hmac-sha256",
+		Filters: defaultFilterSettings()}
 }
 
 // Values are the settings by the names of the form's parameters, without the secret.
 func (s Settings) Values() map[string]string {
-	return map[string]string{
+	v := map[string]string{
 		"keep_deleted":  strconv.Itoa(s.KeepDeleted),
 		"dkim_selector": s.DKIMSelector.String(),
 		"dkim_keylen":   strconv.Itoa(s.DKIMKeylen),
@@ -59,6 +63,8 @@ func (s Settings) Values() map[string]string {
 		"dns_algorithm":  s.DNSAlgorithm,
 		"resolvers":      s.Resolvers,
 	}
+	maps.Copy(v, s.Filters.values())
+	return v
 }
 
 // A SettingsEdit is what a caller wants of the settings. A nil field means: leave
@@ -76,6 +82,13 @@ type SettingsEdit struct {
 	DNSAlgorithm  *string `form:"dns_algorithm"`
 	DNSSecret     *string `form:"dns_secret"` // empty: leave as it is
 	Resolvers     *string `form:"resolvers"`
+	Postgrey      *string `form:"postgrey"`
+	Spamd         *string `form:"spamd"`
+	Clamd         *string `form:"clamd"`
+	SpamMark      *string `form:"spam_mark"`
+	SpamReject    *string `form:"spam_reject"`
+	SpamDown      *string `form:"spam_down"`
+	VirusDown     *string `form:"virus_down"`
 }
 
 // SettingsEditOf is the edit that makes settings what their Values said.
@@ -84,6 +97,8 @@ func SettingsEditOf(values map[string]string) (e SettingsEdit) {
 		"keep_deleted": &e.KeepDeleted, "dkim_selector": &e.DKIMSelector, "dkim_keylen": &e.DKIMKeylen, "dkim_rotate": &e.DKIMRotate,
 		"mail_host": &e.MailHost, "dmarc_template": &e.DMARCTemplate, "dns": &e.DNS, "dns_server": &e.DNSServer, "dns_key": &e.DNSKey,
 		"dns_algorithm": &e.DNSAlgorithm, "dns_secret": &e.DNSSecret, "resolvers": &e.Resolvers,
+		"postgrey": &e.Postgrey, "spamd": &e.Spamd, "clamd": &e.Clamd,
+		"spam_mark": &e.SpamMark, "spam_reject": &e.SpamReject, "spam_down": &e.SpamDown, "virus_down": &e.VirusDown,
 	} {
 		if v, ok := values[name]; ok {
 			*to = &v
@@ -95,7 +110,7 @@ func SettingsEditOf(values map[string]string) (e SettingsEdit) {
 // Apply checks e and changes s by it. The first wrong field is the error, and s is
 // then not to be used.
 func (e SettingsEdit) Apply(s *Settings) error {
-	for _, step := range []func(*Settings) error{e.applyKept, e.applyKeys, e.applyHost, e.applyDNS} {
+	for _, step := range []func(*Settings) error{e.applyKept, e.applyKeys, e.applyHost, e.applyDNS, e.applyFilters} {
 		if err := step(s); err != nil {
 			return err
 		}

@@ -1,0 +1,75 @@
+package files
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"maildomain/module/mail"
+)
+
+// What Debian's packages write, and what an administrator makes of it.
+func TestFiltersAreFoundWhereTheirConfigurationSays(t *testing.T) {
+	const clamSocket = "# a comment\nLocalSocket /var/run/clamav/clamd.ctl\nUser clamav\n"
+	for name, c := range map[string]struct {
+		put  map[string]string
+		want [3]string // postgrey, spamd, clamd
+	}{
+		"nothing":               {nil, [3]string{}},
+		"configuration alone":   {map[string]string{"etc/default/postgrey": `POSTGREY_OPTS="--inet=10023"`, "etc/clamav/clamd.conf": clamSocket}, [3]string{}},
+		"postgrey of Debian":    {map[string]string{"usr/sbin/postgrey": "", "etc/default/postgrey": "# x\nPOSTGREY_OPTS=\"--inet=10023\"\n"}, [3]string{"127.0.0.1:10023"}},
+		"postgrey without":      {map[string]string{"usr/sbin/postgrey": ""}, [3]string{"127.0.0.1:10023"}},
+		"postgrey elsewhere":    {map[string]string{"usr/sbin/postgrey": "", "etc/default/postgrey": `POSTGREY_OPTS="--delay=60 --inet=127.0.0.2:60000 --max-age=9"`}, [3]string{"127.0.0.2:60000"}},
+		"postgrey by a socket":  {map[string]string{"usr/sbin/postgrey": "", "etc/default/postgrey": `POSTGREY_OPTS="--unix=/run/postgrey/socket"`}, [3]string{"/run/postgrey/socket"}},
+		"postgrey, nonsense":    {map[string]string{"usr/sbin/postgrey": "", "etc/default/postgrey": `POSTGREY_OPTS="--unix=/run/${x}"`}, [3]string{}},
+		"spamd of Debian":       {map[string]string{"usr/sbin/spamd": "", "etc/default/spamd": `OPTIONS="--create-prefs --max-children 5 --helper-home-dir"`}, [3]string{"", "127.0.0.1:783"}},
+		"spamd elsewhere":       {map[string]string{"usr/sbin/spamd": "", "etc/default/spamd": `OPTIONS="-i 127.0.0.3 -p 7830"`}, [3]string{"", "127.0.0.3:7830"}},
+		"spamd by a socket":     {map[string]string{"usr/sbin/spamd": "", "etc/default/spamd": `OPTIONS="--socketpath=/run/spamd.sock"`}, [3]string{"", "/run/spamd.sock"}},
+		"clamd it cannot read":  {map[string]string{"usr/sbin/clamd": "", "etc/clamav/clamd.conf": clamSocket, "etc/group": "Debian-exim:x:100:\nmail:x:8:clamav\n"}, [3]string{}},
+		"clamd in Exim's group": {map[string]string{"usr/sbin/clamd": "", "etc/clamav/clamd.conf": clamSocket, "etc/group": "Debian-exim:x:100:dovecot,clamav\n"}, [3]string{"", "", "/var/run/clamav/clamd.ctl"}},
+		"clamd by TCP":          {map[string]string{"usr/sbin/clamd": "", "etc/clamav/clamd.conf": clamSocket + "TCPSocket 3310\n"}, [3]string{"", "", "127.0.0.1:3310"}},
+		"clamd by TCP6":         {map[string]string{"usr/sbin/clamd": "", "etc/clamav/clamd.conf": "TCPAddr ::1\nTCPSocket 3310\n"}, [3]string{"", "", "[::1]:3310"}},
+	} {
+		dir := t.TempDir()
+		for p, text := range c.put {
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, p)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, p), []byte(text), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tree, err := OpenTree(dir, Debian)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := tree.FindFilters()
+		if got := [3]string{f.Postgrey.String(), f.Spamd.String(), f.Clamd.String()}; err != nil || got != c.want {
+			t.Errorf("%s: %q, %v, want %q", name, got, err, c.want)
+		}
+		if err := tree.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Of an address no character is left that means something to Exim.
+func TestFilterAddressesAreWrittenAsEximReadsThem(t *testing.T) {
+	for text, want := range map[string][2]string{
+		"127.0.0.1:783":   {"127.0.0.1 783", "inet:127.0.0.1:783"},
+		"[::1]:783":       {"::::1 783", "inet:[::1]:783"},
+		"/run/x-1/a.sock": {"/run/x-1/a.sock", "/run/x-1/a.sock"},
+	} {
+		a, ok := mail.ParseFilterAddr(text)
+		f := mail.DefaultFilters()
+		f.Spamd, f.Postgrey = a, a
+		if l := f.Lines(); !ok || l["spamd"] != want[0] || l["postgrey"] != want[1] {
+			t.Errorf("%s: %q %q", text, l["spamd"], l["postgrey"])
+		}
+	}
+	for _, bad := range []string{"", "x", "localhost:783", "127.0.0.1", "127.0.0.1:0", "0.0.0.0:783", "/", "/run/../x", "/run/a b", "/run/$x", "/run/a:b", "/run/a\n", "127.0.0.1:783\n", "/run/{", "[fe80::1%eth0]:25", "/run/a;b"} {
+		if a, ok := mail.ParseFilterAddr(bad); ok || !a.IsZero() {
+			t.Errorf("%q is %q", bad, a)
+		}
+	}
+}
