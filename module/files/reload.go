@@ -1,17 +1,14 @@
 package files
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"time"
 
 	"maildomain/module/mail"
@@ -67,50 +64,19 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// reloadLimit is how long Dovecot may take to take a reload in: it reads its
-// configuration before it answers.
+// reloadLimit is how long Dovecot may take to be spoken to: with 1,500 certificates
+// a reload that is under way takes it some seconds.
 const reloadLimit = 30 * time.Second
 
-// ReloadDovecot has Dovecot read its configuration anew; CheckDovecot goes before.
-// Sessions go on. A Dovecot that does not run needs none. It speaks the doveadm
-// protocol over Dovecot's own socket, which is root's.
+// ReloadDovecot has Dovecot read its configuration anew; CheckDovecot goes before. It
+// returns when Dovecot has begun. A Dovecot that does not run needs none. Sessions go
+// on; who logs in at that very moment may be sent away and has to try again, so
+// reloads are to be few.
 func (t *Tree) ReloadDovecot(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reloadLimit)
 	defer cancel()
-	c, err := t.dialDoveadm(ctx)
-	switch {
-	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
-		return nil
-	case err != nil:
-		return fmt.Errorf("reload dovecot: %w", err)
-	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.Close() })()
-	answers := bufio.NewReader(c)
-	if _, err := fmt.Fprint(c, "VERSION\tdoveadm-server\t1\t2\n"); err != nil {
-		return fmt.Errorf("reload dovecot: %w", err)
-	}
-	if err := kicked(answers); err != nil { // it greets with its version and a plus
-		return fmt.Errorf("reload dovecot: %w", err)
-	}
-	if _, err := fmt.Fprint(c, "\t\treload\n"); err != nil {
-		return fmt.Errorf("reload dovecot: %w", err)
-	}
-	// The reload ends the process that would answer: a connection that closes says yes too.
-	if err := kicked(answers); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+	if err := t.doveadm(ctx, []string{"reload"}); err != nil && !errors.Is(err, errNoDoveadm) {
 		return fmt.Errorf("reload dovecot: %w", err)
 	}
 	return nil
-}
-
-// dialDoveadm goes by the directory's descriptor: a socket's path has at most 107
-// bytes, and a root may have more.
-func (t *Tree) dialDoveadm(ctx context.Context) (net.Conn, error) {
-	dir, err := t.root.Open(t.layout.DovecotRun)
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	var d net.Dialer
-	return d.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/doveadm-server", dir.Fd()))
 }
