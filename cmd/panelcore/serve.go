@@ -77,7 +77,7 @@ func (s *serveCmd) serve(ctx context.Context, c *core.Core, log zerolog.Logger) 
 		}
 	}
 	failed := make(chan error, 2)
-	servers := []*http.Server{withPages(api.New(c, log), ui.New(c, log, nil), proxy), api.NewLocal(c, log)}
+	servers := []*http.Server{withPages(c, api.New(c, log), ui.New(c, log, nil), proxy), api.NewLocal(c, log)}
 	go func() { failed <- servers[0].Serve(netutil.LimitListener(public, maxConnections)) }()
 	go func() { failed <- servers[1].Serve(local) }()
 	learned := make(chan struct{})
@@ -109,12 +109,12 @@ func (s *serveCmd) serve(ctx context.Context, c *core.Core, log zerolog.Logger) 
 	return err
 }
 
-// withPages serves pages beside the address for scripts.
-func withPages(s *http.Server, pages http.Handler, proxy netip.Addr) *http.Server {
+// withPages serves pages and ACME challenges beside the address for scripts.
+func withPages(c *core.Core, s *http.Server, pages http.Handler, proxy netip.Addr) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle(api.Path, s.Handler)
 	mux.Handle("/", pages)
-	s.Handler = api.BehindProxy(mux, proxy)
+	s.Handler = api.BehindProxy(api.Challenges(c, mux), proxy)
 	return s
 }
 

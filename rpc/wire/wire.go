@@ -25,12 +25,14 @@ const (
 
 // Methods that the module calls.
 const (
-	CoreRegister = "core.register" // Register → Registered
-	CoreUsers    = "core.users"    // UsersQuery → []User
-	CoreParams   = "core.params"   // {} → Params
-	CoreDNS      = "core.dns"      // DNS → []DNSOutcome
-	CoreProgress = "core.progress" // notification: Progress
-	CoreChanged  = "core.changed"  // notification: Changed
+	CoreRegister    = "core.register"    // Register → Registered
+	CoreUsers       = "core.users"       // UsersQuery → []User
+	CoreParams      = "core.params"      // {} → Params
+	CoreDNS         = "core.dns"         // DNS → []DNSOutcome
+	CoreHTTP01      = "core.http01"      // HTTP01 → {}
+	CoreCertificate = "core.certificate" // CertificateQuery → Certificate
+	CoreProgress    = "core.progress"    // notification: Progress
+	CoreChanged     = "core.changed"     // notification: Changed
 )
 
 // A Call asks for one function of the module on behalf of a session.
@@ -58,7 +60,7 @@ type Cancel struct {
 
 // Invalidate tells the module to forget what it cached from the core.
 type Invalidate struct {
-	What string `json:"what"` // users, params
+	What string `json:"what"` // users, params, certificates
 }
 
 // Health is how the module is.
@@ -305,4 +307,30 @@ type DNSOutcome struct {
 	State  string   `json:"state"`
 	Reason string   `json:"reason,omitempty"`
 	Others []string `json:"others,omitempty"` // values of others at that name and type
+}
+
+// Operations of an HTTP01.
+const (
+	HTTP01Put    = "put"    // the web server is to answer; repeating it answers for longer
+	HTTP01Remove = "remove" // it is to answer no more; also when it did not
+)
+
+// An HTTP01 has the core's web server answer an ACME challenge (RFC 8555 section
+// 8.3): KeyAuth at /.well-known/acme-challenge/TOKEN, for an hour at most.
+type HTTP01 struct {
+	Op      string `json:"op"`
+	Token   string `json:"token"`              // base64url without padding, at most 128 bytes
+	KeyAuth string `json:"key_auth,omitempty"` // the token, a dot and the thumbprint of the account's key (section 8.1), at most 256 bytes
+}
+
+// A CertificateQuery asks for a certificate that a user has in the panel.
+type CertificateQuery struct {
+	Owner string `json:"owner"`
+	Name  string `json:"name"` // what the owner calls it
+}
+
+// A Certificate is one with its private key. The key is for no log and no answer.
+type Certificate struct {
+	ChainPEM string `json:"chain_pem"` // the certificate, then each that issued the one before it
+	KeyPEM   string `json:"key_pem"`   // PKCS #8, not encrypted; the certificate's own
 }

@@ -35,8 +35,11 @@ func (h handler) Handle(ctx context.Context, rpc *jsonrpc2.Conn, req *jsonrpc2.R
 	}
 }
 
-// codeBusy is the code of "busy" in the module's numbering (rpc/README.md).
-const codeBusy = -32007
+// Codes of errors in the module's numbering (rpc/README.md).
+const (
+	codeMissed = -32002
+	codeBusy   = -32007
+)
 
 // serve answers one request of the module.
 func (c *conn) serve(ctx context.Context, req *jsonrpc2.Request) {
@@ -60,6 +63,10 @@ func (c *conn) serve(ctx context.Context, req *jsonrpc2.Request) {
 		c.reply(ctx, req, c.module.core.params.forModules(), nil)
 	case wire.CoreDNS:
 		c.handOver(ctx, req)
+	case wire.CoreHTTP01:
+		c.challenge(ctx, req)
+	case wire.CoreCertificate:
+		c.certificate(ctx, req)
 	case wire.CoreProgress:
 		var w wire.Progress
 		if err := params(req, &w); err != nil {

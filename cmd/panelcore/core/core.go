@@ -71,6 +71,8 @@ type Core struct {
 	zones    *zones
 	modules  []*module
 
+	challenges *challenges
+
 	editing     sync.Mutex // users and parameters change one at a time
 	registering sync.Mutex
 	registry    atomic.Pointer[registry]
@@ -115,6 +117,7 @@ func Open(ctx context.Context, opt Options) (_ *Core, err error) {
 	c.attempts = newAttempts(opt.Now)
 	c.progress = newProgress()
 	c.sessions = newSessions(opt.Now)
+	c.challenges = newChallenges(opt.Now)
 	if err := c.registerOwn(); err != nil {
 		return nil, err
 	}

@@ -18,10 +18,13 @@ var schema string
 //go:embed schema2.sql
 var schemaZones string
 
-// schemas lead from each version of the schema to the next.
-var schemas = []string{schema, schemaZones}
+//go:embed schema3.sql
+var schemaCertificates string
 
-// A database holds the core's users, parameters and zones.
+// schemas lead from each version of the schema to the next.
+var schemas = []string{schema, schemaZones, schemaCertificates}
+
+// A database holds the core's users, parameters, zones and certificates.
 type database struct{ sql *sql.DB }
 
 // openDatabase opens the database at path and brings its schema up to date.

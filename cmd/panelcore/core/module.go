@@ -121,23 +121,28 @@ func (m *module) connection(ctx context.Context) (*conn, error) {
 		defer m.mu.Unlock()
 		return m.current, nil
 	}
-	a := m.attempt
-	if a == nil {
-		if m.closing {
-			m.mu.Unlock()
-			return nil, errStopping
-		}
-		a = &attempt{done: make(chan struct{})}
-		m.attempt = a
-		m.core.dials.Go(func() { m.connect(a) })
-	}
+	a := m.dialling()
 	m.mu.Unlock()
+	if a == nil {
+		return nil, errStopping
+	}
 	select {
 	case <-a.done:
 		return a.conn, a.err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for module %s: %w", m.name, ctx.Err())
 	}
+}
+
+// dialling returns the attempt that is going on, or begins one; nil when the core
+// stops. m.mu is held.
+func (m *module) dialling() *attempt {
+	if m.attempt == nil && !m.closing {
+		a := &attempt{done: make(chan struct{})}
+		m.attempt = a
+		m.core.dials.Go(func() { m.connect(a) })
+	}
+	return m.attempt
 }
 
 // connect runs the attempt a. It lives as long as the core, not as long as the
@@ -155,7 +160,7 @@ func (m *module) connect(a *attempt) {
 	m.mu.Unlock()
 	if err == nil {
 		// The same process may have been connected before, and missed a change.
-		m.tell("users", "params")
+		m.tell("users", "params", "certificates")
 	}
 	close(a.done)
 }
@@ -219,6 +224,22 @@ func (m *module) accept(r wire.Register) error {
 func (c *Core) invalidate(what string) {
 	for _, m := range c.modules {
 		m.tell(what)
+	}
+}
+
+// wake tells the modules as invalidate does, and starts those that are not
+// connected: what is old is not only remembered, but served.
+func (c *Core) wake(what string) {
+	for _, m := range c.modules {
+		m.mu.Lock()
+		connected := m.current != nil && !m.current.isClosed()
+		if !connected {
+			m.dialling() // it is told at the connection
+		}
+		m.mu.Unlock()
+		if connected {
+			m.tell(what)
+		}
 	}
 }
 

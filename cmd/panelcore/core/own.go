@@ -27,9 +27,13 @@ var ownFunctions = map[string]struct {
 	"user":        {"list", levelReseller, (*Core).listUsers},
 	"user.edit":   {"form", levelAdmin, (*Core).editUser},
 	"user.delete": {"group", levelAdmin, (*Core).deleteUsers},
+	"sslcert":     {"list", levelUser, (*Core).listCertificates},
 	"zone":        {"list", levelAdmin, (*Core).listZones},
 	"zone.edit":   {"form", levelAdmin, (*Core).editZone},
 	"zone.delete": {"group", levelAdmin, (*Core).deleteZones},
+
+	"sslcert.edit":   {"form", levelUser, (*Core).editCertificate},
+	"sslcert.delete": {"group", levelUser, (*Core).deleteCertificates},
 
 	"zone.record":        {"list", levelAdmin, (*Core).listRecords},
 	"zone.record.edit":   {"form", levelAdmin, (*Core).editRecord},

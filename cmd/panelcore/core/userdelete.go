@@ -7,8 +7,8 @@ import (
 	"maildomain/rpc/wire"
 )
 
-// deleteUsers deletes users. What modules hold for them stays: modules are told
-// that the users changed, no more.
+// deleteUsers deletes users with their certificates. What modules hold for them
+// stays: modules are told that the users changed, no more.
 func (c *Core) deleteUsers(ctx context.Context, _ Caller, r Request) (*Answer, error) {
 	c.editing.Lock()
 	defer c.editing.Unlock()
@@ -28,6 +28,7 @@ func (c *Core) deleteUsers(ctx context.Context, _ Caller, r Request) (*Answer, e
 		return nil, missedUser("")
 	}
 	c.invalidate("users")
+	c.wake("certificates")
 	return a, nil
 }
 
@@ -42,7 +43,12 @@ func (c *Core) deleteUser(ctx context.Context, name string) (*Error, error) {
 	case u.Level == levelAdmin && c.isLastAdmin(name):
 		return badValue("elid", name, "lastadmin"), nil
 	}
-	if err := c.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error { return deleteUser(ctx, tx, name) }); err != nil {
+	if err := c.db.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := deleteCertificatesOf(ctx, tx, name); err != nil { // they are not for the next user of that name
+			return err
+		}
+		return deleteUser(ctx, tx, name)
+	}); err != nil {
 		return nil, err
 	}
 	c.users.remove(name)

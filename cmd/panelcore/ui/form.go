@@ -47,7 +47,8 @@ type field struct {
 	Off                            string // hidden, or shadow: seen but not to be changed; empty for neither
 	Error                          string
 	Focus                          bool
-	Keep                           bool // what was typed stays in the browser: a password is never sent back
+	Secret                         bool // a password, or a textarea of that type: never sent back
+	Keep                           bool // what was typed into it stays in the browser
 	T                              map[string]string
 }
 
@@ -106,6 +107,7 @@ func (v *visit) newForm(f *core.Function, a *core.Answer) *formPage {
 					continue
 				}
 				x.T = v.words
+				x.Required = x.Required && (p.New || !x.Secret) // left empty, it stays as it is
 				named[x.Name] = true
 				if x.Kind == "hidden" {
 					p.Hidden = append(p.Hidden, param{x.Name, x.Value})
@@ -195,7 +197,7 @@ func newField(fn, c *tree.Node, t texts, a *core.Answer) field {
 	if !slices.Contains([]string{"text", "password", "checkbox", "hidden", "select", "radio", "textarea", "textdata"}, x.Kind) {
 		x.Kind = ""
 	}
-	if x.Kind == "password" {
+	if x.Secret = c.Attr("type") == "password"; x.Secret {
 		x.Value = ""
 	}
 	return x
@@ -234,7 +236,7 @@ func (p *formPage) blame(name, text string) {
 func (p *formPage) incomplete(typed map[string]string) bool {
 	first := true
 	p.fields(func(s *section, f *field) bool {
-		if f.Required && seen(s, f) && f.Off == "" && !f.ReadOnly && typed[f.Name] == "" && (p.New || f.Kind != "password") {
+		if f.Required && seen(s, f) && f.Off == "" && !f.ReadOnly && typed[f.Name] == "" {
 			f.Error, f.Focus, s.Open = p.T["fill_in"], first, true
 			first = false
 		}

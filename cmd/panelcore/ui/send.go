@@ -115,7 +115,7 @@ func (p *formPage) toSave(typed map[string]string) map[string]string {
 		return params
 	}
 	p.fields(func(_ *section, f *field) bool {
-		if f.Kind == "password" && params[f.Name] == "" {
+		if f.Secret && params[f.Name] == "" {
 			delete(params, f.Name)
 		}
 		return true
@@ -127,7 +127,7 @@ func (p *formPage) toSave(typed map[string]string) map[string]string {
 // the one that is wrong.
 func (p *formPage) keepPasswords(wrong string) {
 	p.fields(func(_ *section, f *field) bool {
-		f.Keep = f.Kind == "password" && f.Name != wrong
+		f.Keep = f.Secret && f.Name != wrong
 		return true
 	})
 }

@@ -173,7 +173,7 @@ func (p *Panel) open(t testing.TB, o core.Options) {
 	mux := http.NewServeMux()
 	mux.Handle(api.Path, p.server.Handler)
 	mux.Handle("/", ui.New(c, o.Log, p.Clock.Now))
-	p.server.Handler = api.BehindProxy(mux, netip.MustParseAddr("127.0.0.1"))
+	p.server.Handler = api.BehindProxy(api.Challenges(c, mux), netip.MustParseAddr("127.0.0.1"))
 	go p.server.Serve(l)
 	p.Pages = "http://" + l.Addr().String()
 	p.URL = p.Pages + api.Path

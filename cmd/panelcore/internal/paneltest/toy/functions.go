@@ -54,6 +54,7 @@ func init() { // the functions look into the table too
 		"thing.long":     {"action", "user", long},
 		"thing.callback": {"form", "user", callBack},
 		"thing.dns":      {"form", "user", handOver},
+		"thing.ask":      {"form", "user", ask},
 	}
 	maps.Copy(functions, shelfFunctions())
 }
