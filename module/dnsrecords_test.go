@@ -580,3 +580,27 @@ func TestDomainWithoutKeysGetsThem(t *testing.T) {
 	follow(t, w)
 	checkConsistent(t, w)
 }
+
+// A mail name in two certificates goes with the last of their domains.
+func TestNameOfTwoDomainsStandsWhileOneNeedsIt(t *testing.T) {
+	n := newNamed(t, "a.example")
+	for d, aliases := range map[string]string{"a.example": "mail.a.example mail.b.a.example", "b.a.example": "mail.b.a.example"} {
+		if _, err := n.AddDomain(t.Context(), as("user1"), dnsEdit("name", d, "secure", "on", "secure_alias", aliases)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	both := []string{"192.0.2.1", "192.0.2.2"}
+	n.hasRecords(t, "mail.b.a.example", wire.TypeA, both...)
+	group(t, n.DeleteDomains, as("user1"), "b.a.example")
+	n.hasRecords(t, "mail.b.a.example", wire.TypeA, both...)
+	n.hasRecords(t, "b.a.example", wire.TypeMX)
+	checkRows(t, n.world, "b.a.example", "", 0)
+	if _, err := n.AddDomain(t.Context(), as("user1"), dnsEdit("name", "b.a.example", "secure", "on")); err != nil {
+		t.Fatal(err)
+	}
+	group(t, n.DeleteDomains, as("user1"), "a.example")
+	n.hasRecords(t, "mail.b.a.example", wire.TypeA, both...)
+	n.hasRecords(t, "mail.a.example", wire.TypeA)
+	group(t, n.DeleteDomains, as("user1"), "b.a.example")
+	n.hasRecords(t, "mail.b.a.example", wire.TypeA)
+}

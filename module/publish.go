@@ -126,7 +126,7 @@ func (m *Module) HandOver(ctx context.Context, n mail.Name) error {
 	case <-ctx.Done():
 		return fmt.Errorf("wait for an earlier hand-over of %s: %w", n, ctx.Err())
 	}
-	var rows []store.RecordRow
+	var rows, shared []store.RecordRow
 	var set mail.Settings
 	var now time.Time
 	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
@@ -134,6 +134,19 @@ func (m *Module) HandOver(ctx context.Context, n mail.Name) error {
 			return err
 		}
 		now = tx.Now
+		rows = slices.DeleteFunc(rows, func(r store.RecordRow) bool {
+			if r.Wanted || err != nil {
+				return false
+			}
+			var others bool
+			if others, err = tx.OthersWant(ctx, n, r); others {
+				shared = append(shared, r)
+			}
+			return others
+		})
+		if err != nil {
+			return err
+		}
 		set, err = settings(ctx, tx)
 		return err
 	})
@@ -141,16 +154,26 @@ func (m *Module) HandOver(ctx context.Context, n mail.Name) error {
 		return err
 	}
 	changes, about := recordChanges(rows)
-	if len(changes) == 0 {
+	if len(changes)+len(shared) == 0 {
 		return nil
 	}
-	outcomes := m.handOver(ctx, set, n, changes)
+	var outcomes []mail.RecordOutcome
+	if len(changes) > 0 {
+		outcomes = m.handOver(ctx, set, n, changes)
+	}
 	if slices.ContainsFunc(outcomes, func(o mail.RecordOutcome) bool { return o.Handed == mail.Pending }) {
 		m.silentUntil.Store(now.Add(restAfterSilence).UnixMilli())
 	}
 	// However it ended, and though nobody waits any longer, it is noted.
 	err = m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
 		tx.Aside()
+		for _, was := range shared { // stands on for the others
+			r := was
+			r.State = mail.Published
+			if err := tx.SetRecord(ctx, n, was, r); err != nil {
+				return err
+			}
+		}
 		for i, o := range outcomes {
 			for _, was := range about[i] {
 				r := was
@@ -314,10 +337,13 @@ const soon = 10 * time.Minute
 
 // lookAhead notes whether something is due soon, and has keys ready for who asks next.
 func (m *Module) lookAhead(ctx context.Context) error {
-	var awaited bool
+	var awaited, signed bool
 	var set mail.Settings
 	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		if set, err = settings(ctx, tx); err != nil {
+			return err
+		}
+		if signed, err = tx.AnyKeys(ctx); err != nil {
 			return err
 		}
 		awaited, err = tx.Awaited(ctx, tx.Now.Add(soon))
@@ -325,6 +351,8 @@ func (m *Module) lookAhead(ctx context.Context) error {
 	})
 	if err == nil {
 		m.awaited.Store(awaited)
+	}
+	if signed {
 		m.stock.stockUp(set.DKIMKeylen)
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"maildomain/module/mail"
@@ -146,6 +147,25 @@ func (tx *Tx) RenewNote(ctx context.Context, n mail.Name) error { return tx.rene
 // RecordsDue are the domains with values to hand over by now, at most most.
 func (tx *Tx) RecordsDue(ctx context.Context, most int) ([]mail.Name, error) {
 	return tx.names(ctx, `SELECT domain FROM record WHERE state = 'pending' AND due <= ? GROUP BY domain ORDER BY min(due) LIMIT ?`, tx.Now.UnixMilli(), most)
+}
+
+// OthersWant says that another domain needs this value too: a mail name can be in the
+// certificates of a domain and of one below it.
+func (tx *Tx) OthersWant(ctx context.Context, n mail.Name, r RecordRow) (wanted bool, err error) {
+	for d := r.Name; strings.Contains(d, ".") && !wanted && err == nil; _, d, _ = strings.Cut(d, ".") {
+		if d == n.String() {
+			continue
+		}
+		_, err = tx.row(ctx, `SELECT EXISTS (SELECT 1 FROM record WHERE domain = ? AND name = ? AND type = ? AND value = ? AND wanted = 1)`,
+			[]any{d, r.Name, string(r.Type), r.Value}, &wanted)
+	}
+	return wanted, err
+}
+
+// AnyKeys says that some domain has a DKIM key.
+func (tx *Tx) AnyKeys(ctx context.Context) (some bool, err error) {
+	_, err = tx.row(ctx, `SELECT EXISTS (SELECT 1 FROM dkim_key)`, nil, &some)
+	return some, err
 }
 
 // Awaited says that a value is to be handed over, or a new key looked for, by then.
