@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -316,4 +317,45 @@ func TestSelectorsDoNotReachIntoOtherDomains(t *testing.T) {
 	if got := reconcile(t, w); len(got) != 0 {
 		t.Errorf("put right: %q", got)
 	}
+}
+
+// Callers who change the length of one domain's key at once, and turn others over.
+func TestKeysFitTheirDomainsHoweverManyChangeThem(t *testing.T) {
+	w, c := coreWorld(t)
+	var names []string
+	for i := range 12 {
+		names = append(names, fmt.Sprintf("d%d.example", i))
+		addSigned(t, w, names[i], "dkim_ed25519", "on")
+	}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			change(t, w, as("user1"), "d0.example", dnsEdit("dkim_keylen", []string{"1024", "2048"}[i%2], "dkim_selector", []string{"dkim", "mail"}[i/2%2]))
+		})
+	}
+	wg.Go(func() { group(t, w.RotateKeys, as("user1"), names[1:]...) })
+	wg.Wait()
+	for _, n := range names {
+		d := domainOf(t, w, n)
+		records := map[string]bool{}
+		for _, k := range keyRows(t, w, n) {
+			if k.Key.Algorithm() == mail.DKIMRSA && k.Key.Bits() != d.DKIMKeylen || !strings.HasPrefix(k.Selector.String(), d.DKIMSelector.String()) {
+				t.Errorf("%s, set to %s %d, has %s %s", n, d.DKIMSelector, d.DKIMKeylen, k.Selector, k.Key)
+			}
+			records[k.Selector.String()+"._domainkey."+n+" TXT"] = true
+		}
+		if len(records) != 2 {
+			t.Errorf("%s has %d keys", n, len(records))
+		}
+		for stands := range c.stands {
+			if strings.Contains(stands, "_domainkey."+n+" ") && !records[stands] {
+				t.Errorf("%s stands, and belongs to no key", stands)
+			}
+			delete(records, stands)
+		}
+		if len(records) > 0 {
+			t.Errorf("not handed over: %v", records)
+		}
+	}
+	checkConsistent(t, w)
 }
