@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,8 +14,12 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/rs/zerolog"
 
+	"maildomain/cmd/panelcore/api"
+	"maildomain/cmd/panelcore/core"
 	"maildomain/cmd/panelcore/internal/paneltest"
+	"maildomain/cmd/panelcore/ui"
 )
 
 func TestMain(m *testing.M) {
@@ -96,5 +104,27 @@ func TestModuleDoesNotOutliveItsCore(t *testing.T) {
 	}
 	if err := again.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestChallengesAreLookedAtBeforePages(t *testing.T) {
+	c, err := core.Open(t.Context(), core.Options{Data: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s := withPages(c, api.New(c, zerolog.Nop()), ui.New(c, zerolog.Nop(), nil), netip.Addr{})
+	for target, want := range map[string]string{
+		"/.well-known/acme-challenge/nosuch":          "404 there is no such challenge\n",
+		"/.well-known/acme-challenge/../../login":     "404 there is no such challenge\n",
+		"/.well-known/acme-challenge/%2e%2e/../login": "404 there is no such challenge\n",
+		"/.well-known/security.txt":                   "404 <!doctype html>",
+		"/login":                                      "200 <!doctype html>",
+	} {
+		w := httptest.NewRecorder()
+		s.Handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target, nil))
+		if got := fmt.Sprint(w.Code, " ", w.Body); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %.100s", target, got)
+		}
 	}
 }
