@@ -289,6 +289,23 @@ func TestNameIsServedOnce(t *testing.T) {
 	}
 }
 
+// Our own lasts for years, and yet gives way.
+func TestCertificateThatIsVouchedForIsServedFirst(t *testing.T) {
+	names := certNames(t, "mail.a.example")
+	own, err := SelfSign(names, noon, noon.Add(10*365*24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own.Name = "a.example"
+	leaf := (*issuer)(nil).authority(t).sign(t, ecdsaKey(t, elliptic.P256()), nil, "mail.a.example")
+	public := Certificate{Name: "b.example", Chain: leaf.pem(), Expire: leaf.cert.NotAfter}
+	for _, in := range [][]Certificate{{own, public}, {public, own}} {
+		if got := ServeOnce([]ServedCertificate{{in[0], names}, {in[1], names}}); len(got) != 1 || got[0].Name != "b.example" {
+			t.Errorf("served is %q", got[0].Name)
+		}
+	}
+}
+
 // Whatever is read is read back the same after it was written.
 func FuzzPairs(f *testing.F) {
 	c, err := SelfSign([]Name{StoredName("a.example")}, noon, noon.Add(time.Hour))

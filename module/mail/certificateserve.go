@@ -31,8 +31,8 @@ func Covering(cs []Certificate, names []Name, until time.Time) (Certificate, boo
 }
 
 // ServeOnce gives each name to one certificate, for servers know a name once: of
-// several that ask for it, to the one that lasts longest, then to the first by
-// name. Names and certificates come sorted, so that equal sets render equally; a
+// several that ask for it, to one that somebody vouches for, then to the one that
+// lasts longest, then to the first by name. Names and certificates come sorted, so that equal sets render equally; a
 // certificate without a name is left out.
 func ServeOnce(cs []ServedCertificate) []ServedCertificate {
 	winner := map[Name]int{}
@@ -60,8 +60,16 @@ func ServeOnce(cs []ServedCertificate) []ServedCertificate {
 }
 
 func better(a, b Certificate) bool {
+	if va, vb := vouched(a), vouched(b); va != vb {
+		return va
+	}
 	if !a.Expire.Equal(b.Expire) {
 		return a.Expire.After(b.Expire)
 	}
 	return a.Name < b.Name
+}
+
+func vouched(c Certificate) bool {
+	chain, err := ParseChain(c.Chain)
+	return err == nil && !chain.SelfSigned
 }
