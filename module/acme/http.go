@@ -8,6 +8,8 @@ import (
 	"os"
 	"path"
 	"sync"
+
+	"maildomain/module/mail"
 )
 
 // HTTP proves by a file at http://NAME/.well-known/acme-challenge/TOKEN that holds
@@ -15,12 +17,26 @@ import (
 type HTTP struct {
 	Put    func(ctx context.Context, token, keyAuthorization string) error
 	Remove func(ctx context.Context, token string) error // may be called for what was never put
+	// Check looks at the proof before the authority is asked to, and errs where that
+	// would fail: see Reach. Nil: nobody looks.
+	Check func(ctx context.Context, n mail.Name, token, keyAuthorization string) error
 }
 
-func (h HTTP) method() string                              { return "http-01" }
-func (h HTTP) put(ctx context.Context, p *proof) error     { return h.Put(ctx, p.token, p.keyAuth) }
-func (h HTTP) remove(ctx context.Context, p *proof) error  { return h.Remove(ctx, p.token) }
-func (h HTTP) shown(ctx context.Context, _ []*proof) error { return ctx.Err() }
+func (h HTTP) method() string                             { return "http-01" }
+func (h HTTP) put(ctx context.Context, p *proof) error    { return h.Put(ctx, p.token, p.keyAuth) }
+func (h HTTP) remove(ctx context.Context, p *proof) error { return h.Remove(ctx, p.token) }
+
+func (h HTTP) shown(ctx context.Context, ps []*proof) error {
+	if h.Check == nil {
+		return ctx.Err()
+	}
+	for _, p := range ps {
+		if err := h.Check(ctx, p.name, p.token, p.keyAuth); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
 
 // challengeDir is where the files of http-01 stand below a web root.
 const challengeDir = ".well-known/acme-challenge"

@@ -295,3 +295,11 @@ func (w *world) caa(ctx context.Context, name string) ([]acme.CAA, error) {
 	}
 	return cs, nil
 }
+
+// serve is the address of a web server that answers so.
+func serve(t *testing.T, answer http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(answer)
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
