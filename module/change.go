@@ -167,6 +167,11 @@ func (m *Module) remake(ctx context.Context, tx *store.Tx, by Actor, n mail.Name
 			d.gone = append(d.gone, "*@"+n.String())
 		}
 	}
+	if before != nil && after == nil {
+		if was.Listed, err = tx.ListedOf(ctx, n); err != nil {
+			return nil, err
+		}
+	}
 	if was.Keys, is.Keys, err = sign(ctx, tx, before, after, spare); err != nil {
 		return nil, err
 	}

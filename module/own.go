@@ -76,5 +76,9 @@ func (m *Module) ownFiles(ctx context.Context, tx *store.Tx) ([]files.File, erro
 	if err != nil {
 		return nil, err
 	}
-	return append(l.CertificateFiles(c), f, filters, l.JunkFile()), nil
+	listed, err := tx.ListedOf(ctx, mail.Name{})
+	if err != nil {
+		return nil, err
+	}
+	return append(l.CertificateFiles(c), f, filters, l.ListFile(mail.Name{}, listed), l.JunkFile()), nil
 }

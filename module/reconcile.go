@@ -220,6 +220,9 @@ func side(ctx context.Context, tx *store.Tx, d mail.Domain) (files.Side, error) 
 			return s, err
 		}
 	}
+	if s.Listed, err = tx.ListedOf(ctx, d.Name); err != nil {
+		return s, err
+	}
 	s.Keys, err = tx.KeysOf(ctx, d.Name)
 	return s, err
 }
@@ -292,7 +295,7 @@ func (m *Module) again(ctx context.Context, tx *store.Tx, differ []difference, e
 // wanted is a file as the database has it now. Of a mailbox's directory it has a
 // body where there is such a mailbox.
 func (m *Module) wanted(ctx context.Context, tx *store.Tx, d difference) (files.File, error) {
-	none := files.File{Path: d.finding.Path}
+	none := files.File{Path: d.finding.Path, Bare: path.Dir(d.finding.Path) == m.tree.Layout().Lists()}
 	if !d.box.IsZero() {
 		_, found, err := tx.Mailbox(ctx, d.box)
 		if found {

@@ -85,6 +85,7 @@ func notInstalled(f mail.Filters) (fields []string) {
 			fields = append(fields, field)
 		}
 	}
+	slices.Sort(fields)
 	return fields
 }
 

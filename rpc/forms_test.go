@@ -15,6 +15,7 @@ import (
 func TestEveryFormOpensInEveryWay(t *testing.T) {
 	m := table(t)
 	aMailbox(t, m)
+	listSenders(t, m)
 	elids := map[string][]string{ // by form: what it opens with
 		"emaildomain.edit":         {"", "пример.example"},
 		"emaildomain.passredirect": {"пример.example"},
@@ -22,6 +23,8 @@ func TestEveryFormOpensInEveryWay(t *testing.T) {
 		"emaildomain.dkim.import":  {"пример.example"},
 		"email.edit":               {"", "info@пример.example"},
 		"mailparam":                {""},
+		"whitelist.edit":           {"", "пример.example|friend@x.example"},
+		"blacklist.edit":           {"", "пример.example|2001:db8::/32"},
 	}
 	for _, page := range metadata(t).Metadata {
 		if page.Type != wire.KindForm {

@@ -46,6 +46,13 @@ var methods = map[string]method{
 	"email.resume":  group(mail.LevelUser, (*module.Module).ResumeMailboxes),
 	"email.clear":   group(mail.LevelUser, (*module.Module).ClearMailboxes),
 
+	"whitelist":        senders(mail.White),
+	"whitelist.edit":   sendersForm(mail.White, "whitelist"),
+	"whitelist.delete": sendersDelete(mail.White),
+	"blacklist":        senders(mail.Black),
+	"blacklist.edit":   sendersForm(mail.Black, "blacklist"),
+	"blacklist.delete": sendersDelete(mail.Black),
+
 	"mailparam": {wire.KindForm, mail.LevelAdmin, fieldsOf[mail.SettingsEdit](), editSettings},
 }
 

@@ -48,6 +48,16 @@ func TestEveryFunctionAtEveryLevel(t *testing.T) {
 		{"emaildomain.deleted", nil, [4]string{}},
 		{"emaildomain.deleted.restore", []string{"elid", "DELETED", "dry_run", "on"}, [4]string{"", "", "", unseen}},
 		{"emaildomain.deleted.delete", []string{"elid", "DELETED", "dry_run", "on"}, [4]string{"", "", "", unseen}},
+		{"whitelist", nil, [4]string{}},
+		{"whitelist", []string{"elid", "d.example"}, [4]string{"", "", "", unseen}},
+		{"whitelist.edit", nil, [4]string{}},
+		{"whitelist.edit", []string{"elid", "d.example|friend@x.example"}, [4]string{"", "", "", unseen}},
+		{"whitelist.edit", []string{"elid", "d.example|friend@x.example", "note", "x", "sok", "ok"}, [4]string{"", "", "", unseen}},
+		{"whitelist.edit", []string{"domainname", "d.example", "sender", "y.example", "sok", "ok", "dry_run", "on"}, [4]string{"", "", "", "value(domainname)"}},
+		{"whitelist.delete", []string{"elid", "d.example|friend@x.example", "dry_run", "on"}, [4]string{"", "", "", unseen}},
+		{"blacklist", nil, [4]string{}},
+		{"blacklist.edit", []string{"sender", "y.example", "sok", "ok", "dry_run", "on"}, [4]string{"value(domainname)", "value(domainname)", "", "value(domainname)"}},
+		{"blacklist.delete", []string{"elid", "d.example|friend@x.example"}, [4]string{unseen, unseen, unseen, unseen}},
 		{"mailparam", nil, [4]string{denied, denied, "", denied}},
 		{"mailparam", []string{"sv_field", "keep_deleted", "keep_deleted", "x"}, [4]string{denied, denied, "", denied}},
 		{"mailparam", []string{"keep_deleted", "7", "sok", "ok"}, [4]string{denied, denied, "", denied}},
@@ -59,6 +69,7 @@ func TestEveryFunctionAtEveryLevel(t *testing.T) {
 			w.Must(t, "user1", "email.edit", "domainname", "d.example", "name", box, "passwd", "correct horse", "sok", "ok")
 		}
 		w.Must(t, "user1", "email.delete", "elid", "gone@d.example")
+		w.Must(t, "user1", "whitelist.edit", "domainname", "d.example", "sender", "friend@x.example", "sok", "ok")
 		past := w.Must(t, "user1", "emaildomain.history", "elid", "d.example")
 		for i, p := range c.params {
 			if p == "LAST" {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"path"
+
+	"maildomain/module/mail"
 )
 
 // Drift is how a standing file differs from what it is to be.
@@ -71,6 +73,15 @@ func (t *Tree) DomainNames(each func(name string) error) error {
 			return fmt.Errorf("list %s: %w", dir, err)
 		}
 	}
+	err := t.names(t.layout.Lists(), func(n string) error {
+		if _, err := mail.ParseName(n); err != nil { // the server's, or somebody else's
+			return nil
+		}
+		return each(n)
+	})
+	if err != nil {
+		return fmt.Errorf("list %s: %w", t.layout.Lists(), err)
+	}
 	return nil
 }
 
@@ -103,7 +114,7 @@ func (t *Tree) NoFiles(name string) []File {
 	for _, dir := range []string{t.layout.Domains(), t.layout.Mailboxes(), t.layout.Users()} {
 		none = append(none, File{Path: path.Join(dir, name)})
 	}
-	return none
+	return append(none, File{Path: path.Join(t.layout.Lists(), name), Bare: true})
 }
 
 // Ready says whether Exim takes mail: the marker stands.

@@ -14,6 +14,7 @@ type Side struct {
 	Domain *mail.Domain // nil: there is none
 	Boxes  []mail.Mailbox
 	Keys   []mail.SigningKey
+	Listed []mail.Listed // as with mailboxes
 }
 
 // Plan is what a change of one domain means for the files, in the order that is
@@ -89,7 +90,7 @@ func (l Layout) Files(s Side) ([]File, error) {
 		return nil, err
 	}
 	gate, err := l.DomainFile(*s.Domain, signing(s.Keys)...)
-	return append(fs, users, boxes, gate), err
+	return append(fs, users, boxes, l.ListFile(s.Domain.Name, s.Listed), gate), err
 }
 
 func ownIP(d *mail.Domain) string {

@@ -3,6 +3,7 @@ package mail
 import (
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // A List says what becomes of letters from who is listed.
@@ -28,7 +29,9 @@ type Listed struct {
 	Domain Name // zero: the server's
 	List   List
 	Sender Sender
-	Note   string
+	Note   string // in somebody's own words
+
+	Created time.Time
 }
 
 // Lengths of networks that can be listed. For each in use a client's address is looked
