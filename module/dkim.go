@@ -32,9 +32,15 @@ func (m *Module) key(a mail.DKIMAlgorithm, bits int) (mail.DKIMKey, error) {
 	if a == mail.DKIMEd25519 {
 		return mail.NewEd25519Key()
 	}
-	s := &m.stock
+	if k := m.stock.pop(bits); !k.IsZero() {
+		return k, nil
+	}
+	return mail.NewRSAKey(bits)
+}
+
+// pop takes a key from the stock; the zero key where it has none of that length.
+func (s *stock) pop(bits int) (k mail.DKIMKey) {
 	s.mu.Lock()
-	var k mail.DKIMKey
 	if n := len(s.keys[bits]); n > 0 {
 		k, s.keys[bits] = s.keys[bits][n-1], s.keys[bits][:n-1]
 	}
@@ -43,10 +49,7 @@ func (m *Module) key(a mail.DKIMAlgorithm, bits int) (mail.DKIMKey, error) {
 	if left < few {
 		s.stockUp(bits)
 	}
-	if !k.IsZero() {
-		return k, nil
-	}
-	return mail.NewRSAKey(bits)
+	return k
 }
 
 // stockUp has the stock filled beside what goes on.
@@ -94,34 +97,51 @@ type errNeedsKey struct {
 
 func (errNeedsKey) Error() string { return "a key is to be made first" }
 
-// spareKeys are those that were made for a change.
-type spareKeys map[errNeedsKey]mail.DKIMKey
+// spareKeys are those that a change takes: from the stock, and what was made for it.
+type spareKeys struct {
+	stock *stock
+	keys  map[errNeedsKey]mail.DKIMKey
+}
 
-// take is the spare key of an algorithm, for a domain as it is set.
+// take is the spare key of an algorithm, for a domain as it is set. It makes none
+// that takes long: it runs in the transaction.
 func (s spareKeys) take(a mail.DKIMAlgorithm, d mail.Domain) (mail.DKIMKey, error) {
 	need := errNeedsKey{algorithm: a}
 	if a == mail.DKIMRSA {
 		need.bits = d.DKIMKeylen
 	}
-	if k, ok := s[need]; ok {
+	if k, ok := s.keys[need]; ok {
 		return k, nil
 	}
-	return mail.DKIMKey{}, need
+	var k mail.DKIMKey
+	if a == mail.DKIMEd25519 {
+		var err error
+		if k, err = mail.NewEd25519Key(); err != nil {
+			return k, err
+		}
+	} else {
+		k = s.stock.pop(need.bits)
+	}
+	if k.IsZero() {
+		return k, need
+	}
+	s.keys[need] = k
+	return k, nil
 }
 
-// withKeys runs a change, and makes the keys that it turns out to need.
+// withKeys runs a change, and makes the keys that it needs and the stock has not.
 func (m *Module) withKeys(change func(spareKeys) error) error {
-	spare := spareKeys{}
+	spare := spareKeys{&m.stock, map[errNeedsKey]mail.DKIMKey{}}
 	for {
 		err := change(spare)
 		need, is := errors.AsType[errNeedsKey](err)
-		if !is {
+		switch {
+		case !is: // keys that it took are never given to another, whatever came of it
 			return err
-		}
-		if !spare[need].IsZero() {
+		case !spare.keys[need].IsZero():
 			return fmt.Errorf("use a %s key of %d bits: the change does not take it", need.algorithm, need.bits)
 		}
-		if spare[need], err = m.key(need.algorithm, need.bits); err != nil {
+		if spare.keys[need], err = m.key(need.algorithm, need.bits); err != nil {
 			return err
 		}
 	}
