@@ -1,156 +1,19 @@
 package files_test
 
 import (
-	"bufio"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"math/big"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"maildomain/module/files"
 	"maildomain/module/mail"
 	"maildomain/tests/lab"
 )
-
-// putCertificates publishes a list of certificates as the module does.
-func putCertificates(t *testing.T, root string, list ...mail.ServedCertificate) {
-	t.Helper()
-	var all []files.File
-	for _, c := range list {
-		all = append(all, files.Debian.CertificateFiles(c.Certificate)...)
-	}
-	publish(t, root, append(all, lists(t, list...)...)...)
-}
-
-func lists(t *testing.T, list ...mail.ServedCertificate) []files.File {
-	t.Helper()
-	sni, err := files.Debian.SNIFile(list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conf, err := files.Debian.CertsConfFile(list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return []files.File{sni, conf}
-}
-
-func publish(t *testing.T, root string, fs ...files.File) {
-	t.Helper()
-	tree := openTree(t, root)
-	plan := make([]files.Change, len(fs))
-	for i, f := range fs {
-		plan[i].File = f
-	}
-	s, err := tree.Stage(plan)
-	if err == nil {
-		err = s.Publish()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func openTree(t *testing.T, root string) *files.Tree {
-	t.Helper()
-	tree, err := files.OpenTree(root, files.Debian)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = tree.Close() })
-	return tree
-}
-
-func fingerprint(t *testing.T, chain []byte) [32]byte {
-	t.Helper()
-	b, _ := pem.Decode(chain)
-	if b == nil {
-		t.Fatal("no certificate")
-	}
-	return sha256.Sum256(b.Bytes)
-}
-
-// A port is one where a certificate is shown, by TLS from the start or after a word.
-type port struct {
-	name, addr string
-	words      []string // that are sent before TLS; each is answered with a line that begins like its pair
-}
-
-var clients atomic.Uint32 // that shown has been
-
-func tlsPorts(x *lab.Exim) []port {
-	s := x.Services()
-	smtp := []string{"", "220 ", "EHLO client.test", "250 ", "STARTTLS", "220 "}
-	return []port{
-		{"25", x.Addr(), smtp}, {"587", s.Submission, smtp}, {"465", s.Submissions, nil},
-		{"143", s.IMAP, []string{"", "* OK ", "a STARTTLS", "a OK "}}, {"993", s.IMAPS, nil},
-		{"110", s.POP3, []string{"", "+OK", "STLS", "+OK"}}, {"995", s.POP3S, nil},
-	}
-}
-
-// shown is the fingerprint of the certificate that a port shows to who asks for sni;
-// empty: for nothing.
-func (p port) shown(ctx context.Context, sni string) (fp [32]byte, err error) {
-	// Exim bounds what comes from one address at a time.
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+clients.Add(1)%250))}}
-	c, err := d.DialContext(ctx, "tcp", p.addr)
-	if err != nil {
-		return fp, err
-	}
-	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-	r := bufio.NewReader(c)
-	for i := 0; i < len(p.words); i += 2 {
-		if p.words[i] != "" {
-			if _, err := io.WriteString(c, p.words[i]+"\r\n"); err != nil {
-				return fp, err
-			}
-		}
-		for line := ""; !strings.HasPrefix(line, p.words[i+1]); {
-			if line, err = r.ReadString('\n'); err != nil {
-				return fp, fmt.Errorf("wait for %q: %w", p.words[i+1], err)
-			}
-		}
-	}
-	// What is no certificate's name is compared below, not trusted.
-	secure := tls.Client(c, &tls.Config{ServerName: sni, InsecureSkipVerify: true})
-	if err := secure.HandshakeContext(ctx); err != nil {
-		return fp, err
-	}
-	defer func() { _ = secure.Close() }()
-	return sha256.Sum256(secure.ConnectionState().PeerCertificates[0].Raw), nil
-}
-
-// three is a world with three certificates beside the default one.
-func three(t *testing.T) (*lab.Exim, string, []mail.ServedCertificate) {
-	t.Helper()
-	lab.NeedDovecot(t)
-	root := lab.NewRoot(t)
-	lab.PutDomain(t, root, "a.example", action("error")...)
-	lab.PutBoxes(t, root, "a.example", lab.Box{Name: "post"})
-	hundred := []string{"h0.c.example"}
-	for i := range 99 {
-		hundred = append(hundred, fmt.Sprintf("h%d.%s.c.example", i+1, strings.Repeat("long-", 10)+"label"))
-	}
-	list := []mail.ServedCertificate{served(t, "mail.a.example", "imap.a.example"), served(t, "a.example"), served(t, hundred...)}
-	putCertificates(t, root, list...)
-	return lab.Start(t, root, lab.Options{Dovecot: true}), root, list
-}
 
 func TestCertificateIsChosenByTheNameAskedFor(t *testing.T) {
 	x, root, list := three(t)
@@ -238,26 +101,6 @@ func TestOpenSSLIsShownTheSame(t *testing.T) {
 	all.Wait()
 }
 
-// openssl is shown as openssl sees it.
-func (p port) openssl(ctx context.Context, sni string) (fp [32]byte, err error) {
-	args := []string{"s_client", "-connect", p.addr, "-noservername"}
-	if sni != "" {
-		args = append(args[:3], "-servername", sni)
-	}
-	if len(p.words) > 0 {
-		protocol := map[string]string{"25": "smtp", "587": "smtp", "143": "imap", "110": "pop3"}
-		args = append(args, "-starttls", protocol[p.name])
-	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, "openssl", args...).Output()
-	b, _ := pem.Decode(out)
-	if b == nil {
-		return fp, errors.Join(errors.New("no certificate"), err)
-	}
-	return sha256.Sum256(b.Bytes), nil
-}
-
 // What is served is exactly the pair that was published; a renewal is seen by Exim
 // at once, and by Dovecot after its reload, without anybody being sent away.
 func TestRenewedCertificateIsServedAfterAReload(t *testing.T) {
@@ -320,122 +163,6 @@ func TestRenewalWithTheSameKeyBreaksNoHandshake(t *testing.T) {
 	if handshakes < 10 {
 		t.Errorf("only %d handshakes meanwhile", handshakes)
 	}
-}
-
-// signAgain is another certificate for the same names and the same key.
-func signAgain(t *testing.T, c mail.Certificate) []byte {
-	t.Helper()
-	chain, err := mail.ParseChain(c.Chain)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, err := mail.ParseKey(c.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	next := *chain.Leaf()
-	next.SerialNumber = big.NewInt(7)
-	der, err := x509.CreateCertificate(rand.Reader, &next, &next, k.Public(), k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-}
-
-func waitShown(t *testing.T, p port, sni string, want [32]byte) {
-	t.Helper()
-	ctx := limited(t)
-	for {
-		got, err := p.shown(ctx, sni)
-		if err == nil && got == want {
-			return
-		}
-		if err != nil || ctx.Err() != nil {
-			t.Fatalf("port %s shows another certificate for %s, or none: %v", p.name, sni, err)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// probe connects to every port over and over, and wants to see the same certificate
-// each time, until it is stopped.
-func probe(t *testing.T, x *lab.Exim, sni string, want [32]byte) (stop func()) {
-	done := make(chan struct{})
-	var all sync.WaitGroup
-	for _, p := range tlsPorts(x) {
-		all.Go(func() {
-			for n := 0; ; n++ {
-				select {
-				case <-done:
-					if n == 0 {
-						t.Errorf("port %s was never asked", p.name)
-					}
-					return
-				default:
-				}
-				if got, err := p.shown(limited(t), sni); err != nil || got != want {
-					t.Errorf("port %s, probe %d for %s: another certificate, or %v", p.name, n, sni, err)
-					return
-				}
-			}
-		})
-	}
-	return func() { close(done); all.Wait() }
-}
-
-// logsInAllTheTime logs in over and over until it is stopped. Dovecot sends who is
-// about to log in at the moment of a reload away ("Internal login failure"); the next
-// try must do, and no password may be called wrong.
-func logsInAllTheTime(t *testing.T, x *lab.Exim, login string) (stop func()) {
-	done := make(chan struct{})
-	var all sync.WaitGroup
-	for range 2 {
-		all.Go(func() {
-			away := 0
-			for {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				c, err := x.IMAP(limited(t), login, lab.Secret)
-				switch {
-				case err == nil:
-					away = 0
-					_ = c.Close()
-				case strings.Contains(err.Error(), "AUTHENTICATIONFAILED"):
-					t.Errorf("%s: %v", login, err)
-					return
-				default:
-					if away++; away > 5 {
-						t.Errorf("%s was sent away %d times in a row: %v", login, away, err)
-						return
-					}
-					time.Sleep(50 * time.Millisecond)
-				}
-			}
-		})
-	}
-	return func() { close(done); all.Wait() }
-}
-
-// logsInSoon says that somebody can log in by IMAP and POP3 once a reload is through.
-func logsInSoon(t *testing.T, x *lab.Exim, login string) bool {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for ctx.Err() == nil {
-		c, err := x.IMAP(ctx, login, lab.Secret)
-		if err == nil {
-			_ = c.Close()
-			_, err = x.POP3(ctx, login, lab.Secret)
-		}
-		if err == nil {
-			return true
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	return false
 }
 
 // First what names it, then the reload, then its files: nobody else notices.
@@ -548,5 +275,29 @@ func TestCheckSeesACertificateThatIsMissing(t *testing.T) {
 	cancel()
 	if err := tree.CheckDovecot(ended, conf); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// Dovecot is away for a moment while it reloads, and is not taken for one that does
+// not run.
+func TestReloadsInARowAreAllHeard(t *testing.T) {
+	x, root, list := three(t)
+	tree := openTree(t, root)
+	for range 10 {
+		list[0] = served(t, "mail.a.example", "imap.a.example")
+		putCertificates(t, root, list...)
+		if err := tree.ReloadDovecot(limited(t)); err != nil {
+			t.Fatal(err)
+		}
+		if err := tree.EndSessions(limited(t), []string{"nobody@a.example"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range tlsPorts(x) {
+		waitShown(t, p, "imap.a.example", fingerprint(t, list[0].Chain))
+	}
+	log, err := x.Dovecot.Log()
+	if n := strings.Count(log, "SIGHUP received"); err != nil || n < 1 {
+		t.Errorf("%d reloads are in the log, %v", n, err)
 	}
 }
