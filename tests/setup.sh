@@ -11,7 +11,8 @@ PATH=$PATH:/usr/sbin:/sbin # Exim is there, and an ordinary user's PATH may lack
 dovecot=/usr/lib/dovecot
 servers="exim4:exim4-daemon-heavy dovecot:dovecot-core $dovecot/imap:dovecot-imapd $dovecot/pop3:dovecot-pop3d
 	$dovecot/lmtp:dovecot-lmtpd $dovecot/modules/lib90_sieve_plugin.so:dovecot-sieve
-	$dovecot/managesieve:dovecot-managesieved swaks:swaks"
+	$dovecot/managesieve:dovecot-managesieved swaks:swaks
+	/usr/share/doc/libnet-ssleay-perl:libnet-ssleay-perl"
 case ${1-} in
 mail) needs=$servers ;;
 test) needs="$servers"' strace:strace socat:socat
