@@ -80,19 +80,18 @@ func (c *Core) certificateRow(s *storedCertificate) map[string]string {
 func (c *Core) editCertificate(ctx context.Context, by Caller, r Request) (*Answer, error) {
 	p, elid := r.Params, r.Params["elid"]
 	s := &storedCertificate{owner: by.User}
-	if elid != "" {
-		s.owner, s.name = certificateOf(by, elid)
-		if !c.inCircle(by, s.owner) {
+	switch {
+	case elid != "":
+		if s.owner, s.name = certificateOf(by, elid); !c.inCircle(by, s.owner) {
 			return nil, missed("nocert", elid)
 		}
-	}
-	if p["sok"] == "" && elid == "" {
-		return &Answer{Result: wire.Result{Kind: wire.KindForm, Values: map[string]string{"name": "", "owner": s.owner, "certificate": "", "key": ""}}}, nil
-	}
-	if elid == "" {
+	case p["sok"] != "":
 		if err := c.nameCertificate(by, s, p); err != nil {
 			return nil, err
 		}
+	}
+	if p["sok"] == "" {
+		return c.showCertificate(ctx, s, elid)
 	}
 	// No user is deleted meanwhile: theirs are deleted with them.
 	c.editing.Lock()
@@ -100,44 +99,60 @@ func (c *Core) editCertificate(ctx context.Context, by Caller, r Request) (*Answ
 	if elid == "" && c.users.find(s.owner) == nil {
 		return nil, badValue("owner", s.owner, "nouser")
 	}
-	err := c.db.update(context.WithoutCancel(ctx), func(ctx context.Context, tx *sql.Tx) error {
-		old, err := findCertificate(ctx, tx, s.owner, s.name)
-		switch {
-		case err != nil:
-			return err
-		case elid != "" && old == nil:
-			return missed("nocert", elid)
-		case elid == "" && old != nil:
-			e := fail(typeExists, "name", "cert_exists")
-			e.Value = s.name
-			return e
-		case p["sok"] == "":
-			s = old
-			return nil
-		case old != nil:
-			s.chain, s.key = old.chain, old.key
-		default:
-			if n, err := countCertificates(ctx, tx, s.owner); err != nil {
-				return err
-			} else if n >= maxCertificates {
-				return badValue("owner", s.owner, "cert_many", maxCertificates)
-			}
-		}
-		if err := s.set(p, c.opt.Now()); err != nil {
-			return err
-		}
-		return putCertificate(ctx, tx, s)
-	})
-	if err != nil {
+	if err := c.db.update(context.WithoutCancel(ctx), func(ctx context.Context, tx *sql.Tx) error {
+		return s.save(ctx, tx, p, c.opt.Now())
+	}); err != nil {
 		return nil, err
-	}
-	if p["sok"] == "" {
-		values := c.certificateRow(s)
-		values["certificate"], values["key"] = s.chain, ""
-		return &Answer{Result: wire.Result{Kind: wire.KindForm, Values: values}}, nil
 	}
 	c.wake("certificates")
 	return ok(s.id()), nil
+}
+
+// showCertificate answers with the form, without the key.
+func (c *Core) showCertificate(ctx context.Context, s *storedCertificate, elid string) (*Answer, error) {
+	values := map[string]string{"name": "", "owner": s.owner}
+	if elid != "" {
+		if err := c.db.update(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+			if s, err = findCertificate(ctx, tx, s.owner, s.name); err == nil && s == nil {
+				err = missed("nocert", elid)
+			}
+			return err
+		}); err != nil {
+			return nil, err
+		}
+		values = c.certificateRow(s)
+	}
+	values["certificate"], values["key"] = s.chain, ""
+	return &Answer{Result: wire.Result{Kind: wire.KindForm, Values: values}}, nil
+}
+
+// save stores the certificate, a new one where p has no elid, with the chain and the
+// key of p.
+func (s *storedCertificate) save(ctx context.Context, tx *sql.Tx, p map[string]string, now time.Time) error {
+	old, err := findCertificate(ctx, tx, s.owner, s.name)
+	if err != nil {
+		return err
+	}
+	switch elid := p["elid"]; {
+	case elid != "" && old == nil:
+		return missed("nocert", elid)
+	case elid != "":
+		s.chain, s.key = old.chain, old.key
+	case old != nil:
+		e := fail(typeExists, "name", "cert_exists")
+		e.Value = s.name
+		return e
+	default:
+		if n, err := countCertificates(ctx, tx, s.owner); err != nil {
+			return err
+		} else if n >= maxCertificates {
+			return badValue("owner", s.owner, "cert_many", maxCertificates)
+		}
+	}
+	if err := s.set(p, now); err != nil {
+		return err
+	}
+	return putCertificate(ctx, tx, s)
 }
 
 // nameCertificate gives a new certificate its owner and name.

@@ -15,15 +15,13 @@ import (
 // Kinds of function that a page can be; the others are done from one.
 var shown = []string{wire.KindList, wire.KindForm, wire.KindReport}
 
-// home goes to the first entry of the menu. When there is none the modules may
-// not have said yet what they can do.
+// home goes to the first entry of the menu. When no module has any, they may not
+// have said yet what they can do.
 func (p *pages) home(v *visit) {
-	menu := v.menu()
-	if len(menu) == 0 {
+	if len(p.core.Menus()) == 1 { // the core's own
 		p.core.Learn(v.r.Context())
-		menu = v.menu()
 	}
-	for _, g := range menu {
+	for _, g := range v.menu() {
 		for _, e := range g.Entries {
 			v.redirect(e.URL)
 			return
