@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"database/sql"
 	"encoding/json"
 	"encoding/pem"
 	"math/big"
@@ -273,6 +274,34 @@ func TestCertificatesAreSeenInTheCircle(t *testing.T) {
 	}
 	if got := p.As(t, "admin", "sslcert"); strings.Count(got, "\n") != 2 || strings.Contains(got, "user3") {
 		t.Error(got)
+	}
+}
+
+func TestCertificatesOfAUserAreBounded(t *testing.T) {
+	p := paneltest.Start(t, paneltest.Options{Drop: map[string]string{}})
+	db, err := sql.Open("sqlite", filepath.Join(p.Data, "panelcore.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 999)
+		INSERT INTO certificate SELECT 'user1', 'c' || i, '', '', 0 FROM n`); err != nil {
+		t.Fatal(err)
+	}
+	now := p.Clock.Now()
+	x := issue(t, nil, newKey(t), now.Add(-time.Hour), now.AddDate(0, 1, 0), "mail.example.com")
+	pair := []string{"certificate", x.pem, "key", keyPEM(t, x.key)}
+	for _, c := range []struct {
+		user string
+		pair []string
+		want string
+	}{
+		{"user1", []string{"name", "last"}, "OK"}, {"user1", []string{"name", "more"}, "ERROR value(owner)"},
+		{"user1", []string{"elid", "last"}, "OK"}, {"user2", []string{"name", "first"}, "OK"},
+	} {
+		if got := save(t, p, c.user, append(c.pair, pair...)...); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s %s: %s", c.user, c.pair, got)
+		}
 	}
 }
 
