@@ -176,7 +176,7 @@ func (m *Module) remake(ctx context.Context, tx *store.Tx, by Actor, n mail.Name
 		return nil, err
 	}
 	if after == nil {
-		if err := m.bury(ctx, tx, by, d, store.Deleted{Object: n.String(), Name: n, Owner: before.Owner, Domain: d.before, Mailboxes: was.Boxes, Keys: was.Keys}); err != nil {
+		if err := m.bury(ctx, tx, by, d, store.Deleted{Object: n.String(), Name: n, Owner: before.Owner, Domain: d.before, Mailboxes: was.Boxes, Keys: was.Keys, Listed: was.Listed}); err != nil {
 			return nil, err
 		}
 	}

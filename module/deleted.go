@@ -174,6 +174,11 @@ func (m *Module) restoreDomain(ctx context.Context, by Actor, scope mail.Scope, 
 				return nil, err
 			}
 		}
+		for i := range d.Listed {
+			if err := tx.PutListed(ctx, &d.Listed[i]); err != nil {
+				return nil, err
+			}
+		}
 		d.Keys = mail.Unseen(d.Keys, tx.Now) // their records were taken away
 		if err := tx.PutKeys(ctx, d.Name, nil, d.Keys); err != nil {
 			return nil, err
@@ -189,7 +194,7 @@ func (m *Module) restoreDomain(ctx context.Context, by Actor, scope mail.Scope, 
 		}
 		counted := back
 		counted.Mailboxes = counts.Mailboxes
-		did.plan, err = m.tree.Layout().Plan(files.Side{}, files.Side{Domain: &counted, Boxes: d.Mailboxes, Keys: d.Keys}, func() ([]mail.SourceIP, error) { return tx.SourceIPs(ctx) })
+		did.plan, err = m.tree.Layout().Plan(files.Side{}, files.Side{Domain: &counted, Boxes: d.Mailboxes, Keys: d.Keys, Listed: d.Listed}, func() ([]mail.SourceIP, error) { return tx.SourceIPs(ctx) })
 		return did, err
 	})
 }

@@ -3,6 +3,7 @@ package module
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -83,6 +84,20 @@ func TestListsReachTheFilesAndGoWithTheDomain(t *testing.T) {
 	if w.listFile("a.example") != "" || w.listFile("server") == "" {
 		t.Error("the list of a deleted domain stays, or that of the server went")
 	}
+	deleted, _, err := w.ListDeleted(t.Context(), as("user1"), mail.Query{Sort: "id", Limit: 1})
+	if err != nil || len(deleted) != 1 {
+		t.Fatal(deleted, err)
+	}
+	done, err = w.RestoreDeleted(t.Context(), as("user1"), []string{strconv.FormatInt(deleted[0].ID, 10)})
+	all(t, done, err)
+	if s := w.listFile("a.example"); !strings.Contains(s, "d good.testw") || !strings.Contains(s, "a foe@x.testb") {
+		t.Errorf("the list of a restored domain: %q", s)
+	}
+	if got := reconcile(t, w); len(got) != 0 {
+		t.Errorf("reconcile finds %q", got)
+	}
+	done, err = w.DeleteDomains(t.Context(), as("user1"), []string{"a.example"})
+	all(t, done, err)
 	add(t, w, as("user2"), "a.example")
 	if ls, n, err := w.Listed(t.Context(), as("user2"), "a.example", mail.ListedQuery{List: mail.White, Sort: "sender", Limit: 10}); err != nil || n != 0 {
 		t.Errorf("the next owner finds %v, %v", ls, err)
@@ -171,5 +186,26 @@ func TestEntriesHaveOneSpelling(t *testing.T) {
 		if !ok || s.String() != want || mail.StoredSender(want) != s {
 			t.Errorf("%q: %q, %v, want %q", text, s, ok, want)
 		}
+	}
+}
+
+// A list is no text, and its preview is.
+func TestPreviewOfAListIsReadable(t *testing.T) {
+	w := newWorld(t)
+	add(t, w, as("user1"), "a.example")
+	if err := enter(t, w, as("user1"), mail.White, "a.example", "old@x.test"); err != nil {
+		t.Fatal(err)
+	}
+	by := as("user1")
+	by.Preview = &Preview{}
+	if err := enter(t, w, by, mail.White, "a.example", "new@x.test"); err != nil {
+		t.Fatal(err)
+	}
+	c := by.Preview.Changes()
+	if len(c) != 1 || len(c[0].Files) != 1 || !strings.Contains(c[0].Files[0].Diff, "\n+\"a new@x.test\": \"w\"\n \"a old@x.test\": \"w\"\n") {
+		t.Errorf("%+v", c)
+	}
+	if strings.Contains(w.listFile("a.example"), "new@") {
+		t.Error("a preview changed the file")
 	}
 }

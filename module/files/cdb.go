@@ -2,6 +2,7 @@ package files
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -53,4 +54,32 @@ func cdbHash(key string) uint32 {
 		h = (h<<5 + h) ^ uint32(key[i])
 	}
 	return h
+}
+
+// cdbText is what is in a constant database as lines, for people; of one that is broken
+// a word that says so.
+func cdbText(b []byte) []byte {
+	if len(b) == 0 {
+		return b
+	}
+	const broken = "(broken)\n"
+	if len(b) < cdbHeader {
+		return []byte(broken)
+	}
+	var text []byte
+	end := uint64(binary.LittleEndian.Uint32(b)) // of the pairs: there the first table begins
+	for at := uint64(cdbHeader); at < end; {
+		if end > uint64(len(b)) || at+8 > end {
+			return []byte(broken)
+		}
+		key := at + 8
+		value := key + uint64(binary.LittleEndian.Uint32(b[at:]))
+		next := value + uint64(binary.LittleEndian.Uint32(b[at+4:]))
+		if next > end {
+			return []byte(broken)
+		}
+		text = fmt.Appendf(text, "%q: %q\n", b[key:value], b[value:next])
+		at = next
+	}
+	return text
 }

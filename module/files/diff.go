@@ -3,6 +3,7 @@ package files
 import (
 	"crypto/sha256"
 	"fmt"
+	"path"
 	"regexp"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -10,7 +11,11 @@ import (
 
 // Diff is the change as a unified diff of the file, without the secrets in it.
 func (c Change) Diff() string {
-	return string(diff.Diff("/"+c.Path, conceal(c.Was), "/"+c.Path, conceal(c.Body)))
+	was, is := conceal(c.Was), conceal(c.Body)
+	if path.Base(path.Dir(c.Path)) == listsDir {
+		was, is = cdbText(c.Was), cdbText(c.Body)
+	}
+	return string(diff.Diff("/"+c.Path, was, "/"+c.Path, is))
 }
 
 // Diff is what Put would do, as a unified diff from the standing file, without the

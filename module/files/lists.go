@@ -13,9 +13,12 @@ import (
 
 // Lists is the directory of white and black lists: one cdb a mail domain, and one of
 // the server, which is named as no domain can be.
-func (l Layout) Lists() string { return path.Join(l.Exim, "lists") }
+func (l Layout) Lists() string { return path.Join(l.Exim, listsDir) }
 
-const serverList = "server"
+const (
+	listsDir   = "lists"
+	serverList = "server"
+)
 
 // ListPath is where the list of a mail domain stands, or with the zero name that of
 // the server.

@@ -29,6 +29,7 @@ type Deleted struct {
 	Domain    map[string]string // its Values; nil: a mailbox alone was deleted
 	Mailboxes []mail.Mailbox
 	Keys      []mail.SigningKey
+	Listed    []mail.Listed // of its white and black list
 	State     MailState
 
 	Object string // the domain, or box@domain
@@ -49,6 +50,15 @@ type content struct {
 	Domain    map[string]string `json:"domain,omitempty"`
 	Mailboxes []keptMailbox     `json:"mailboxes,omitempty"`
 	Keys      []keptKey         `json:"keys,omitempty"`
+	Listed    []keptListed      `json:"listed,omitempty"`
+}
+
+// A keptListed is an entry of a list as it was.
+type keptListed struct {
+	List    mail.List `json:"list"`
+	Sender  string    `json:"sender"`
+	Note    string    `json:"note,omitempty"`
+	Created time.Time `json:"created"`
 }
 
 // A keptMailbox is a mailbox as it was, in its own words: whoever brings it back may
@@ -124,6 +134,9 @@ func (tx *Tx) InsertDeleted(ctx context.Context, d Deleted) (int64, error) {
 		}
 		c.Keys = append(c.Keys, keptKey{k.Selector.String(), string(private), k.State, k.Since})
 	}
+	for _, l := range d.Listed {
+		c.Listed = append(c.Listed, keptListed{l.List, l.Sender.String(), l.Note, l.Created})
+	}
 	d.Count = int64(len(d.Mailboxes))
 	text, err := json.Marshal(c)
 	if err != nil {
@@ -164,6 +177,9 @@ func (tx *Tx) Deleted(ctx context.Context, id int64) (d Deleted, found bool, err
 		d.Domain = c.Domain
 		for _, k := range c.Mailboxes {
 			d.Mailboxes = append(d.Mailboxes, k.mailbox(d.Name))
+		}
+		for _, l := range c.Listed {
+			d.Listed = append(d.Listed, mail.Listed{Domain: d.Name, List: l.List, Sender: mail.StoredSender(l.Sender), Note: l.Note, Created: l.Created})
 		}
 		for _, k := range c.Keys {
 			key, err := mail.ParseDKIMKey([]byte(k.Private))
