@@ -51,6 +51,12 @@ func (z *zones) hand(ctx context.Context, w wire.DNS) ([]wire.DNSOutcome, error)
 	if len(w.Changes) > maxChanges {
 		return nil, badValue("changes", "", "zone_changes", maxChanges)
 	}
+	if !slices.ContainsFunc(w.Changes, func(c wire.DNSChange) bool {
+		name, ok := parseOwner(c.Name, c.Type, false)
+		return ok && z.serves(name)
+	}) {
+		return elsewhere(w, domain), nil
+	}
 	outcomes := make([]wire.DNSOutcome, len(w.Changes))
 	in := make([]string, len(w.Changes)) // the zone of each change that was made
 	if err := z.change(ctx, func(ctx context.Context, t *zoneTx) error {
@@ -86,6 +92,25 @@ func (z *zones) hand(ctx context.Context, w wire.DNS) ([]wire.DNSOutcome, error)
 	return outcomes, nil
 }
 
+// elsewhere are the outcomes of changes none of which is in a zone of ours.
+func elsewhere(w wire.DNS, domain string) []wire.DNSOutcome {
+	outcomes := make([]wire.DNSOutcome, len(w.Changes))
+	for i, c := range w.Changes {
+		o := wire.DNSOutcome{Name: c.Name, Type: c.Type, State: wire.DNSNoZone}
+		_, why := parseSet(w.Module, c)
+		if name, _ := parseOwner(c.Name, c.Type, false); why == "" && !inside(name, domain) {
+			why = notInside + domain
+		}
+		if why != "" {
+			o.State, o.Reason = wire.DNSRefused, why
+		}
+		outcomes[i] = o
+	}
+	return outcomes
+}
+
+const notInside = "the name is not in "
+
 // hand makes one change of a module's. zone is empty where nothing was to be made.
 func (t *zoneTx) hand(ctx context.Context, module, domain string, c wire.DNSChange) (o wire.DNSOutcome, zone string, err error) {
 	o = wire.DNSOutcome{Name: c.Name, Type: c.Type}
@@ -99,7 +124,7 @@ func (t *zoneTx) hand(ctx context.Context, module, domain string, c wire.DNSChan
 	}
 	name, _ := parseOwner(c.Name, c.Type, false)
 	if !inside(name, domain) {
-		return refused("the name is not in " + domain)
+		return refused(notInside + domain)
 	}
 	if zone, err = t.zoneOf(ctx, name); err != nil {
 		return o, "", err

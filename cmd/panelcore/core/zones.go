@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -29,6 +30,8 @@ type zones struct {
 	running context.Context // ends with the core; exchanges with the server with it
 
 	mu sync.Mutex // zones change one at a time, so that files are written in the order of the changes
+
+	served atomic.Pointer[map[string]bool] // the names of all zones; replaced, never changed
 
 	passing singleflight.Group // one exchange with the server a zone
 	hold    hold
@@ -57,6 +60,7 @@ func (z *zones) restore(ctx context.Context, t *zoneTx, staged *staging) error {
 		return err
 	}
 	known := map[string]bool{}
+	z.served.Store(&known)
 	for _, zone := range all {
 		known[zone.name] = true
 		text, err := z.render(ctx, t, zone)
@@ -119,8 +123,10 @@ func (z *zones) change(ctx context.Context, f func(context.Context, *zoneTx) err
 	defer z.mu.Unlock()
 	staged := &staging{dir: z.dir}
 	defer staged.drop()
+	var stands map[string]bool // by the name of a zone that was touched
 	if err := z.db.update(context.WithoutCancel(ctx), func(ctx context.Context, tx *sql.Tx) error {
 		t := &zoneTx{Tx: tx, touched: map[string]bool{}}
+		stands = map[string]bool{}
 		if err := f(ctx, t); err != nil {
 			return err
 		}
@@ -128,15 +134,43 @@ func (z *zones) change(ctx context.Context, f func(context.Context, *zoneTx) err
 			if err := z.settle(ctx, t, name, staged); err != nil {
 				return err
 			}
+			stands[name] = !slices.Contains(staged.removed, name)
 		}
 		return nil
 	}); err != nil {
 		return err
 	}
+	z.know(stands)
 	if len(staged.written)+len(staged.removed) == 0 {
 		return nil
 	}
 	return staged.publish()
+}
+
+// know notes which zones there are now. It is for the holder of mu.
+func (z *zones) know(stands map[string]bool) {
+	served := *z.served.Load()
+	for name, is := range stands {
+		if served[name] == is {
+			continue // the usual: its records changed
+		}
+		served = maps.Clone(served)
+		if served[name] = is; !is {
+			delete(served, name)
+		}
+	}
+	z.served.Store(&served)
+}
+
+// serves says that a zone has the name, or a name above it.
+func (z *zones) serves(name string) bool {
+	served := *z.served.Load()
+	for of := name; of != ""; _, of, _ = strings.Cut(of, ".") {
+		if served[of] {
+			return true
+		}
+	}
+	return false
 }
 
 // settle completes the change of one zone.
