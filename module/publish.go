@@ -165,7 +165,7 @@ func (m *Module) HandOver(ctx context.Context, n mail.Name) error {
 		m.silentUntil.Store(now.Add(restAfterSilence).UnixMilli())
 	}
 	// However it ended, and though nobody waits any longer, it is noted.
-	err = m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
+	err = m.db.Note(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
 		tx.Aside()
 		for _, was := range shared { // stands on for the others
 			r := was

@@ -25,6 +25,7 @@ type request struct {
 	ctx  context.Context
 	f    func(context.Context, *Tx) error
 	solo bool // shares no transaction
+	note bool // need not survive the power
 	done chan struct{}
 
 	begun   bool // f was run, perhaps more than once
@@ -54,6 +55,13 @@ func (db *DB) Update(ctx context.Context, f func(context.Context, *Tx) error) er
 // is committed, and the files of all that is committed are published.
 func (db *DB) Alone(ctx context.Context, f func(context.Context, *Tx) error) error {
 	return db.submit(&request{ctx: ctx, f: f, solo: true})
+}
+
+// Note is Update for what is found out again if it is lost: it is not synced, and a
+// power failure may undo it. It never undoes what was synced before, and whatever is
+// synced later keeps it.
+func (db *DB) Note(ctx context.Context, f func(context.Context, *Tx) error) error {
+	return db.submit(&request{ctx: ctx, f: f, note: true})
 }
 
 func (db *DB) submit(r *request) error {
@@ -92,6 +100,16 @@ func (db *DB) batch(s *session, first *request) (next *request) {
 	if first.solo {
 		db.catchUp()
 	}
+	if first.note {
+		// SQLite changes it between transactions only (WAL: no sync at the commit).
+		if _, err := s.conn.ExecContext(ctx, `PRAGMA synchronous = NORMAL`); err == nil {
+			defer func() {
+				if _, err := s.conn.ExecContext(ctx, `PRAGMA synchronous = FULL`); err != nil {
+					panic(fmt.Sprintf("commits are not synced any more: %v", err))
+				}
+			}()
+		}
+	}
 	if _, err := s.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
 		first.err = explain(fmt.Errorf("begin a change: %w", err))
 		close(first.done)
@@ -103,7 +121,7 @@ collect:
 	for lost == nil && !first.solo && len(all) < maxBatch {
 		select {
 		case r := <-db.requests:
-			if r.solo {
+			if r.solo || first.note && !r.note {
 				next = r
 				break collect
 			}
