@@ -37,7 +37,7 @@ func (t *Tree) doveadm(ctx context.Context, commands []string) error {
 			return errors.Join(context.Cause(ctx), err)
 		case errors.Is(err, errNoDoveadm) && (!t.dovecotStarted() || time.Since(since) > comesBack):
 			return errNoDoveadm
-		case !errors.Is(err, errNoDoveadm) && !cutOff(err):
+		case !errors.Is(err, errNoDoveadm) && (!cutOff(err) || time.Since(since) > comesBack):
 			return err
 		}
 		select {
