@@ -24,7 +24,7 @@ func listen(t *testing.T, dir string, answers map[string]string) *doveadm {
 	must(t, os.MkdirAll(run, 0o755))
 	ln, err := net.Listen("unix", filepath.Join(run, "doveadm-server"))
 	must(t, err)
-	d := &doveadm{got: make(chan string, 100)}
+	d := &doveadm{got: make(chan string, 10_000)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
