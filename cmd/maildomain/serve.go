@@ -286,19 +286,3 @@ func rotate(ctx context.Context, moved <-chan os.Signal, changes *logFile, log z
 		}
 	}
 }
-
-func health(ctx context.Context, m *module.Module, started time.Time, log zerolog.Logger) wire.Health {
-	out := wire.Health{Status: "ok", Version: version, UptimeS: int64(time.Since(started).Seconds()), Queues: map[string]int{}}
-	h, err := m.Health(ctx)
-	if err != nil {
-		log.Error().Err(err).Msg("health")
-	}
-	if err != nil || !h.OK {
-		out.Status = "degraded"
-	}
-	if h.Queues != nil {
-		out.Queues = h.Queues
-	}
-	out.Domains, out.Revision, out.AppliedRevision, out.Drift = h.Domains, h.Revision, h.Applied, int(h.Drift)
-	return out
-}
