@@ -40,6 +40,7 @@ lint:
 bench: build
 	@go run ./tests/bench
 	@go test ./tests -run '^$$' -bench . -benchtime 50x
+	@go test ./module/files -run '^$$' -bench Recipient -benchtime 200x
 
 # The pictures of the pages that the README shows.
 screenshots: build
