@@ -12,6 +12,7 @@ fi
 report=$(mktemp)
 trap 'rm -f "$report"' EXIT
 go build -o "$report" ./tests/report
-# Two packages at once: what waits for a server lets another one compute. What failed
+# One package after the other: what watches the machine, and servers under load, want
+# it to themselves. What failed
 # is the report's to say.
-{ go test $race -count=1 -timeout=14m -p=2 -json "$@" ./... || true; } 2>&1 | "$report"
+{ go test $race -count=1 -timeout=14m -p=1 -json "$@" ./... || true; } 2>&1 | "$report"
