@@ -13,6 +13,5 @@ report=$(mktemp)
 trap 'rm -f "$report"' EXIT
 go build -o "$report" ./tests/report
 # One package after the other: what watches the machine, and servers under load, want
-# it to themselves. What failed
-# is the report's to say.
+# it to themselves. What failed is the report's to say.
 { go test $race -count=1 -timeout=14m -p=1 -json "$@" ./... || true; } 2>&1 | "$report"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -71,8 +72,14 @@ func TestHostileNamesGetTheDefaultOrNothing(t *testing.T) {
 		t.Error("nobody can log in afterwards")
 	}
 	noPanic(t, x)
-	if log, err := x.Dovecot.Log(); err != nil || strings.Contains(log, "Panic") || strings.Contains(log, "Fatal") {
-		t.Errorf("%v:\n%s", err, log)
+	log, err := x.Dovecot.Log()
+	// A process that starts in the moment of a reload finds the configuration's socket
+	// away and ends; who was connected comes again, as above.
+	calm := slices.DeleteFunc(strings.Split(log, "\n"), func(l string) bool {
+		return strings.Contains(l, "Error reading configuration: stat(") || strings.Contains(l, "returned error 89 (Fatal failure)")
+	})
+	if rest := strings.Join(calm, "\n"); err != nil || strings.Contains(rest, "Panic") || strings.Contains(rest, "Fatal") {
+		t.Errorf("%v:\n%s", err, rest)
 	}
 }
 
