@@ -68,7 +68,11 @@ func TestServicesAreConfined(t *testing.T) {
 		if filepath.Ext(name) != ".service" {
 			continue
 		}
-		out, err := exec.Command("systemd-analyze", "security", "--offline=yes", "--threshold=22", "--no-pager", filepath.Join(dir, name)).CombinedOutput()
+		most := "20"
+		if name == "maildomain.service" {
+			most = "22" // it asks name servers, and so has a network
+		}
+		out, err := exec.Command("systemd-analyze", "security", "--offline=yes", "--threshold="+most, "--no-pager", filepath.Join(dir, name)).CombinedOutput()
 		if err != nil {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}

@@ -80,7 +80,7 @@ func refused(t *testing.T, x *lab.Exim, address, password string) {
 	if r, err := x.Rcpt(t.Context(), "someone@sender.example", address); err != nil || r.Code != 550 {
 		t.Errorf("Exim says of %s: %v, %v", address, r, err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	for {
 		c, err := x.IMAP(ctx, address, password)
