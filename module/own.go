@@ -42,7 +42,7 @@ func (m *Module) Prepare(ctx context.Context, host mail.Name) error {
 			return err
 		}
 		made, c.Name = true, mail.ServerCertificate
-		return tx.PutCertificate(ctx, c)
+		return tx.PutCertificate(ctx, store.CertificateRow{Certificate: c, Source: mail.SelfSigned})
 	})
 	if err != nil {
 		return fmt.Errorf("make the server's own secrets: %w", err)
@@ -80,5 +80,5 @@ func (m *Module) ownFiles(ctx context.Context, tx *store.Tx) ([]files.File, erro
 	if err != nil {
 		return nil, err
 	}
-	return append(l.CertificateFiles(c), f, filters, l.ListFile(mail.Name{}, listed), l.JunkFile()), nil
+	return append(l.CertificateFiles(c.Certificate), f, filters, l.ListFile(mail.Name{}, listed), l.JunkFile()), nil
 }

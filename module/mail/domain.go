@@ -25,10 +25,11 @@ type Domain struct {
 	DKIMEd25519  bool // a second signature beside RSA's
 	DMARC        bool
 
-	Secure      bool
-	SecureAlias []Name  // host names in the certificate
-	SSLName     SSLName // where the certificate comes from
-	Email       Address // contact for the certificate authority
+	Secure       bool
+	SecureAlias  []Name    // host names in the certificate
+	SSLName      SSLName   // where the certificate comes from
+	SSLChallenge Challenge // how the certificate authority is shown that the names are the domain's
+	Email        Address   // contact for the certificate authority
 
 	SendAny  bool  // a mailbox may send as any address of the domain, not its own alone
 	MailRate int64 // letters an hour that a login may send, by the owner's plan; negative: no limit
@@ -60,6 +61,7 @@ func NewDomain(n Name, owner string) Domain {
 		DKIMKeylen:   2048,
 		SecureAlias:  []Name{alias},
 		SSLName:      SelfSigned,
+		SSLChallenge: ChallengeAuto,
 		Email:        Address{LocalPart{"admin"}, n},
 	}
 }
@@ -103,6 +105,7 @@ func (d Domain) Values() map[string]string {
 		"secure":        Flag(d.Secure),
 		"secure_alias":  JoinNames(d.SecureAlias),
 		"ssl_name":      string(d.SSLName),
+		"ssl_challenge": string(d.SSLChallenge),
 		"email":         d.Email.String(),
 		"sendany":       Flag(d.SendAny),
 	}

@@ -2,6 +2,7 @@ package mail
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -25,6 +26,7 @@ type DomainEdit struct {
 	Secure       *bool   `form:"secure"`
 	SecureAlias  *string `form:"secure_alias"`
 	SSLName      *string `form:"ssl_name"`
+	SSLChallenge *string `form:"ssl_challenge"`
 	Email        *string `form:"email"`
 	SendAny      *bool   `form:"sendany"`
 
@@ -53,7 +55,7 @@ func EditOf(values map[string]string) DomainEdit {
 		Defaction: text("defaction"), Redirval: text("redirval"),
 		Greylist: flag("greylist"), Spamassassin: flag("spamassassin"), Avcheck: flag("avcheck"),
 		DKIM: flag("dkim"), DKIMSelector: text("dkim_selector"), DKIMKeylen: text("dkim_keylen"), DMARC: flag("dmarc"), DKIMEd25519: flag("dkim_ed25519"),
-		Secure: flag("secure"), SecureAlias: text("secure_alias"), SSLName: text("ssl_name"), Email: text("email"),
+		Secure: flag("secure"), SecureAlias: text("secure_alias"), SSLName: text("ssl_name"), SSLChallenge: text("ssl_challenge"), Email: text("email"),
 		SendAny: flag("sendany"), Active: flag("active"),
 	}
 }
@@ -209,6 +211,12 @@ func (e DomainEdit) applySecure(d *Domain, f Facts) error {
 			return wrong("ssl_name", *e.SSLName, "value_ssl_name")
 		}
 		d.SSLName = SSLName(*e.SSLName)
+	}
+	if e.SSLChallenge != nil && *e.SSLChallenge != "" {
+		if !slices.Contains(Challenges, Challenge(*e.SSLChallenge)) {
+			return wrong("ssl_challenge", *e.SSLChallenge, "value_ssl_challenge")
+		}
+		d.SSLChallenge = Challenge(*e.SSLChallenge)
 	}
 	if e.Email != nil && *e.Email != "" {
 		a, err := ParseAddress(*e.Email)

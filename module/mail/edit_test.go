@@ -83,7 +83,7 @@ func TestNewDomainHasTheDefaultsOfTheForm(t *testing.T) {
 		"name": "xn--e1afmkfd.xn--p1ai", "name_idn": "пример.рф", "owner": "user1", "active": "on", "ipsrc": "auto", "ip": "",
 		"defaction": "error", "redirval": "", "greylist": "off", "spamassassin": "off", "avcheck": "off",
 		"dkim": "off", "dkim_selector": "dkim", "dkim_keylen": "2048", "dmarc": "off",
-		"secure": "off", "secure_alias": "mail.xn--e1afmkfd.xn--p1ai", "ssl_name": "selfsigned", "email": "admin@xn--e1afmkfd.xn--p1ai", "sendany": "off", "dkim_ed25519": "off",
+		"secure": "off", "secure_alias": "mail.xn--e1afmkfd.xn--p1ai", "ssl_name": "selfsigned", "ssl_challenge": "auto", "email": "admin@xn--e1afmkfd.xn--p1ai", "sendany": "off", "dkim_ed25519": "off",
 	}
 	if diff := cmp.Diff(want, d.Values()); diff != "" {
 		t.Error(diff)

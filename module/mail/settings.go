@@ -35,6 +35,19 @@ const (
 	LetsEncrypt SSLName = "letsencrypt"
 )
 
+// A Challenge is how an authority is shown that names are a domain's (RFC 8555 section 8).
+type Challenge string
+
+// The challenges. Automatic takes what can work, over HTTP first.
+const (
+	ChallengeAuto Challenge = "auto"
+	ChallengeHTTP Challenge = "http-01"
+	ChallengeDNS  Challenge = "dns-01"
+)
+
+// Challenges are all that a form offers.
+var Challenges = []Challenge{ChallengeAuto, ChallengeHTTP, ChallengeDNS}
+
 var certificateName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 // mostAliases is how many names Let's Encrypt puts in a certificate at most.

@@ -11,7 +11,7 @@ import (
 )
 
 const domainColumns = `name, owner, active, ip, defaction, redirval, greylist, spamassassin, avcheck,
-	dkim, dkim_selector, dkim_keylen, dmarc, secure, secure_alias, ssl_name, email, sendany, mailrate, dkim_ed25519, created, changed`
+	dkim, dkim_selector, dkim_keylen, dmarc, secure, secure_alias, ssl_name, email, sendany, mailrate, dkim_ed25519, ssl_challenge, created, changed`
 
 // countedColumns are kept by triggers, and by what finds them out in the background.
 const countedColumns = `, mailboxes, quota, used, ssl_expire, note`
@@ -23,7 +23,7 @@ func scanDomain(scan func(...any) error) (mail.Domain, error) {
 	var name, ip, redirval, selector, alias, email string
 	var created, changed, expire int64
 	if err := scan(&name, &d.Owner, &d.Active, &ip, &d.Defaction, &redirval, &d.Greylist, &d.Spamassassin, &d.Avcheck,
-		&d.DKIM, &selector, &d.DKIMKeylen, &d.DMARC, &d.Secure, &alias, &d.SSLName, &email, &d.SendAny, &d.MailRate, &d.DKIMEd25519, &created, &changed,
+		&d.DKIM, &selector, &d.DKIMKeylen, &d.DMARC, &d.Secure, &alias, &d.SSLName, &email, &d.SendAny, &d.MailRate, &d.DKIMEd25519, &d.SSLChallenge, &created, &changed,
 		&d.Mailboxes, &d.Quota, &d.Used, &expire, &d.Note); err != nil {
 		return d, err
 	}
@@ -74,7 +74,7 @@ func (tx *Tx) Domains(ctx context.Context, each func(mail.Domain) error) error {
 func (tx *Tx) InsertDomain(ctx context.Context, d *mail.Domain) error {
 	d.Created, d.Changed = tx.Now, tx.Now
 	_, err := tx.exec(ctx, `INSERT INTO domain (name_idn, reversed, `+domainColumns+`)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		append([]any{d.Name.Unicode(), d.Name.Reversed(), d.Name.String()}, domainValues(d)...)...)
 	return err
 }
@@ -84,7 +84,7 @@ func (tx *Tx) UpdateDomain(ctx context.Context, d *mail.Domain) error {
 	d.Changed = tx.Now
 	_, err := tx.exec(ctx, `UPDATE domain SET owner = ?, active = ?, ip = ?, defaction = ?, redirval = ?, greylist = ?,
 		spamassassin = ?, avcheck = ?, dkim = ?, dkim_selector = ?, dkim_keylen = ?, dmarc = ?, secure = ?, secure_alias = ?,
-		ssl_name = ?, email = ?, sendany = ?, mailrate = ?, dkim_ed25519 = ?, created = ?, changed = ? WHERE name = ?`,
+		ssl_name = ?, email = ?, sendany = ?, mailrate = ?, dkim_ed25519 = ?, ssl_challenge = ?, created = ?, changed = ? WHERE name = ?`,
 		append(domainValues(d), d.Name.String())...)
 	return err
 }
@@ -94,7 +94,7 @@ func domainValues(d *mail.Domain) []any {
 	return []any{
 		d.Owner, d.Active, d.OutgoingIP(), string(d.Defaction), d.Redirval.String(), d.Greylist, d.Spamassassin, d.Avcheck,
 		d.DKIM, d.DKIMSelector.String(), d.DKIMKeylen, d.DMARC, d.Secure, mail.JoinNames(d.SecureAlias), string(d.SSLName),
-		d.Email.String(), d.SendAny, d.MailRate, d.DKIMEd25519, d.Created.UnixMilli(), d.Changed.UnixMilli(),
+		d.Email.String(), d.SendAny, d.MailRate, d.DKIMEd25519, string(d.SSLChallenge), d.Created.UnixMilli(), d.Changed.UnixMilli(),
 	}
 }
 
