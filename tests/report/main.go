@@ -1,10 +1,11 @@
 // Command report reads what go test -json says and prints it for people: a line a
-// package, everything that failed tests wrote, and which tests were left out and
-// why. It fails if a test failed or, with CI set, if one was left out.
+// package, the tests that took longest, everything that failed tests wrote, and which
+// tests were left out and why. It fails if a test failed or, with CI set, if one was left out.
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -25,9 +26,14 @@ func main() {
 	}
 }
 
+// slowest is how many of the tests that took longest are named: they are what to look
+// at when the run becomes too long.
+const slowest = 12
+
 func run() error {
 	wrote := map[string]*strings.Builder{} // by package and test
 	var failed, left []string
+	var long []event // top-level tests
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
@@ -58,6 +64,9 @@ func run() error {
 			case e.Action == "skip" && e.Test != "" && !strings.Contains(e.Test, "/"):
 				left = append(left, key)
 			}
+			if e.Test != "" && !strings.Contains(e.Test, "/") {
+				long = append(long, e)
+			}
 			if e.Action == "pass" && e.Test != "" {
 				delete(wrote, key)
 			}
@@ -65,6 +74,10 @@ func run() error {
 	}
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("read the tests' words: %w", err)
+	}
+	slices.SortFunc(long, func(a, b event) int { return cmp.Compare(b.Elapsed, a.Elapsed) })
+	for _, e := range long[:min(slowest, len(long))] {
+		fmt.Printf("slow  %-44s %6.1f s  %s\n", e.Package, e.Elapsed, e.Test)
 	}
 	slices.Sort(left)
 	for _, key := range left {
