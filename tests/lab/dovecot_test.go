@@ -48,8 +48,9 @@ func TestDovecotObeysTheRoot(t *testing.T) {
 
 // Also where the machine has no directory to mount over.
 func TestMachineStaysAsItIsBesideDovecot(t *testing.T) {
+	dir := t.TempDir()
 	seen := func() map[string]string {
-		all := map[string]string{"mounts": read(t, "/proc/self/mountinfo")}
+		all := map[string]string{"mounts": mountsOf(t, dir)}
 		for _, dir := range []string{"/run/dovecot", "/var/vmail", "/var/lib/dovecot", "/etc/dovecot"} {
 			entries, err := os.ReadDir(dir)
 			if err != nil {
@@ -64,7 +65,7 @@ func TestMachineStaysAsItIsBesideDovecot(t *testing.T) {
 	before := seen()
 	NeedDovecot(t)
 	root := someDomains(t)
-	x, err := Open(Options{Root: root, Dir: t.TempDir(), Dovecot: true})
+	x, err := Open(Options{Root: root, Dir: dir, Dovecot: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +93,20 @@ func TestMachineStaysAsItIsBesideDovecot(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(root, "run")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("sockets below the root: %v", err)
 	}
+}
+
+// mountsOf are the machine's mounts but for those of other tests, which go on
+// meanwhile, in temporary directories of theirs.
+func mountsOf(t *testing.T, own string) string {
+	t.Helper()
+	var mounts []string
+	for line := range strings.Lines(read(t, "/proc/self/mountinfo")) {
+		at := strings.Fields(line)[4] // proc_pid_mountinfo(5)
+		if !strings.HasPrefix(at, os.TempDir()+"/") || strings.HasPrefix(at, filepath.Dir(own)+"/") {
+			mounts = append(mounts, line)
+		}
+	}
+	return strings.Join(mounts, "")
 }
 
 func TestDovecotStopsAndStartsBesideExim(t *testing.T) {

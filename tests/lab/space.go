@@ -30,11 +30,8 @@ func openSpace(mounts []mount) (*space, error) {
 	quit := make(chan struct{})
 	s := &space{jobs: make(chan func()), quit: sync.OnceFunc(func() { close(quit) }), done: make(chan struct{})}
 	made := make(chan error)
-	go func() {
+	apart(func() {
 		defer close(s.done)
-		// Never unlocked: the thread must not serve other goroutines any more,
-		// and Go ends a locked thread with its goroutine.
-		runtime.LockOSThread()
 		err := enter(mounts)
 		made <- err
 		if err != nil {
@@ -48,11 +45,32 @@ func openSpace(mounts []mount) (*space, error) {
 				return
 			}
 		}
-	}()
+	})
 	if err := <-made; err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// apart runs f beside its caller on a thread that ends with it and serves no other
+// goroutine. That is never the process's first: Go keeps that one to the end, and
+// what /proc says of the process is what it says of that thread.
+func apart(f func()) {
+	go func() {
+		runtime.LockOSThread()
+		if syscall.Gettid() != syscall.Getpid() {
+			f() // never unlocked, so that Go ends the thread with the goroutine
+			return
+		}
+		begun := make(chan struct{})
+		go func() {
+			runtime.LockOSThread() // another one, while the first is taken
+			close(begun)
+			f()
+		}()
+		<-begun
+		runtime.UnlockOSThread()
+	}()
 }
 
 func enter(mounts []mount) error {
