@@ -58,14 +58,17 @@ func (m *Module) EditSettings(ctx context.Context, by Actor, e mail.SettingsEdit
 		if err != nil {
 			return nil, err
 		}
-		d, secret, filters := &deed{before: s.Values()}, s.DNSSecret, s.Filters
+		d, secrets, filters := &deed{before: s.Values()}, s.Secrets(), s.Filters
 		if err := e.Apply(&s); err != nil {
 			return nil, err
 		}
 		d.after = s.Values()
-		if s.DNSSecret != secret {
-			d.before["dns_secret"], d.after["dns_secret"] = "", "changed"
-			if err := tx.Set(ctx, "dns_secret", s.DNSSecret); err != nil {
+		for name, secret := range s.Secrets() {
+			if secret == secrets[name] {
+				continue
+			}
+			d.before[name], d.after[name] = "", "changed"
+			if err := tx.Set(ctx, name, secret); err != nil {
 				return nil, err
 			}
 		}

@@ -150,19 +150,25 @@ func editSettings(ctx context.Context, m *module.Module, by module.Actor, p para
 	if p["sv_field"] != "" {
 		encode(e, v)
 	}
-	v["dns_secret"] = ""
+	for secret := range s.Secrets() {
+		v[secret] = ""
+	}
 	hidden := []string{}
+	if strings.TrimSpace(v["acme_eab_kid"]) == "" {
+		hidden = append(hidden, "acme_eab_key")
+	}
 	if v["dns"] != string(mail.DNSByServer) {
-		hidden = []string{"dns_algorithm", "dns_key", "dns_secret", "dns_server"}
+		hidden = append(hidden, "dns_algorithm", "dns_key", "dns_secret", "dns_server")
 	}
 	return wire.Form{
 		Kind: wire.KindForm, Values: v, Hidden: hidden,
 		SLists: map[string][]wire.Option{
-			"dkim_keylen":   options(by.Lang, "emaildomain.edit", "dkim_keylen", "1024", "2048"),
-			"dns":           options(by.Lang, "mailparam", "dns", string(mail.DNSByCore), string(mail.DNSByServer), string(mail.DNSByHand)),
-			"spam_down":     options(by.Lang, "mailparam", "spam_down", string(mail.DownPass), string(mail.DownDefer)),
-			"virus_down":    options(by.Lang, "mailparam", "virus_down", string(mail.DownDefer), string(mail.DownPass)),
-			"dns_algorithm": options(by.Lang, "mailparam", "dns_algorithm", "hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224"),
+			"dkim_keylen":    options(by.Lang, "emaildomain.edit", "dkim_keylen", "1024", "2048"),
+			"dns":            options(by.Lang, "mailparam", "dns", string(mail.DNSByCore), string(mail.DNSByServer), string(mail.DNSByHand)),
+			"spam_down":      options(by.Lang, "mailparam", "spam_down", string(mail.DownPass), string(mail.DownDefer)),
+			"virus_down":     options(by.Lang, "mailparam", "virus_down", string(mail.DownDefer), string(mail.DownPass)),
+			"acme_challenge": challenges(by.Lang, "mailparam", "acme_challenge"),
+			"dns_algorithm":  options(by.Lang, "mailparam", "dns_algorithm", "hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224"),
 		},
 	}, nil
 }

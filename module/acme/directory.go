@@ -17,7 +17,7 @@ import (
 )
 
 // LetsEncrypt is where Let's Encrypt answers.
-const LetsEncrypt = "https://acme-v02.api.letsencrypt.org/directory"
+const LetsEncrypt = mail.LetsEncryptDirectory
 
 // A Directory is an authority, by the address of its directory (RFC 8555 section
 // 7.1.1). It keeps nothing from one call to the next, and its methods may be

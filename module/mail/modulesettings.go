@@ -26,6 +26,7 @@ type Settings struct {
 	Resolvers    string // addresses that checks ask, a blank between; empty: those of the system
 
 	Filters FilterSettings
+	ACME    ACMESettings
 }
 
 // A DNSMode says who gets the records of mail domains.
@@ -44,10 +45,10 @@ const mostKept = 365
 // DefaultSettings are those of a module that nobody has changed.
 func DefaultSettings() Settings {
 	return Settings{KeepDeleted: 7, DKIMSelector: Selector{"dkim"}, DKIMKeylen: 2048, DNS: DNSByCore, DNSAlgorithm: "hmac-sha256",
-		Filters: defaultFilterSettings()}
+		Filters: defaultFilterSettings(), ACME: defaultACMESettings()}
 }
 
-// Values are the settings by the names of the form's parameters, without the secret.
+// Values are the settings by the names of the form's parameters, without the secrets.
 func (s Settings) Values() map[string]string {
 	v := map[string]string{
 		"keep_deleted":  strconv.Itoa(s.KeepDeleted),
@@ -64,7 +65,14 @@ func (s Settings) Values() map[string]string {
 		"resolvers":      s.Resolvers,
 	}
 	maps.Copy(v, s.Filters.values())
+	maps.Copy(v, s.ACME.values())
 	return v
+}
+
+// Secrets are the settings that nobody is shown, by the names of the form's
+// parameters; empty: there is none.
+func (s Settings) Secrets() map[string]string {
+	return map[string]string{"dns_secret": s.DNSSecret, "acme_eab_key": s.ACME.EABKey}
 }
 
 // A SettingsEdit is what a caller wants of the settings. A nil field means: leave
@@ -89,6 +97,12 @@ type SettingsEdit struct {
 	SpamReject    *string `form:"spam_reject"`
 	SpamDown      *string `form:"spam_down"`
 	VirusDown     *string `form:"virus_down"`
+	ACMEDirectory *string `form:"acme_directory"` // empty: Let's Encrypt's
+	ACMEContact   *string `form:"acme_contact"`
+	ACMEEABKid    *string `form:"acme_eab_kid"` // empty: no key either
+	ACMEEABKey    *string `form:"acme_eab_key"` // empty: leave as it is
+	ACMEChallenge *string `form:"acme_challenge"`
+	ACMEWebroot   *string `form:"acme_webroot"`
 }
 
 // SettingsEditOf is the edit that makes settings what their Values said.
@@ -99,6 +113,8 @@ func SettingsEditOf(values map[string]string) (e SettingsEdit) {
 		"dns_algorithm": &e.DNSAlgorithm, "dns_secret": &e.DNSSecret, "resolvers": &e.Resolvers,
 		"postgrey": &e.Postgrey, "spamd": &e.Spamd, "clamd": &e.Clamd,
 		"spam_mark": &e.SpamMark, "spam_reject": &e.SpamReject, "spam_down": &e.SpamDown, "virus_down": &e.VirusDown,
+		"acme_directory": &e.ACMEDirectory, "acme_contact": &e.ACMEContact, "acme_eab_kid": &e.ACMEEABKid, "acme_eab_key": &e.ACMEEABKey,
+		"acme_challenge": &e.ACMEChallenge, "acme_webroot": &e.ACMEWebroot,
 	} {
 		if v, ok := values[name]; ok {
 			*to = &v
@@ -110,7 +126,7 @@ func SettingsEditOf(values map[string]string) (e SettingsEdit) {
 // Apply checks e and changes s by it. The first wrong field is the error, and s is
 // then not to be used.
 func (e SettingsEdit) Apply(s *Settings) error {
-	for _, step := range []func(*Settings) error{e.applyKept, e.applyKeys, e.applyHost, e.applyDNS, e.applyFilters} {
+	for _, step := range []func(*Settings) error{e.applyKept, e.applyKeys, e.applyHost, e.applyDNS, e.applyFilters, e.applyACME} {
 		if err := step(s); err != nil {
 			return err
 		}
