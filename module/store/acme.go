@@ -1,0 +1,110 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+	"time"
+
+	"maildomain/module/mail"
+)
+
+// An AccountRow is who orders certificates of an authority.
+type AccountRow struct {
+	Directory string
+	URL       string // the authority's name for it; empty: it is not opened yet
+	Key       []byte // PEM; never shown
+	Contact   string // address that it was opened with; empty: none
+}
+
+// Account is the account at a directory; false where there is none.
+func (tx *Tx) Account(ctx context.Context, directory string) (a AccountRow, found bool, err error) {
+	a.Directory = directory
+	var key string
+	found, err = tx.row(ctx, `SELECT url, key, contact FROM acme_account WHERE directory = ?`, []any{directory}, &a.URL, &key, &a.Contact)
+	a.Key = []byte(key)
+	return a, found, err
+}
+
+// PutAccount keeps an account, in the place of one at its directory.
+func (tx *Tx) PutAccount(ctx context.Context, a AccountRow) error {
+	_, err := tx.exec(ctx, `INSERT OR REPLACE INTO acme_account (directory, url, key, contact) VALUES (?, ?, ?, ?)`, a.Directory, a.URL, string(a.Key), a.Contact)
+	return err
+}
+
+// An Event is something that an authority counts.
+type Event string
+
+// The events.
+const (
+	OrderBegun   Event = "order"
+	OrderFailed  Event = "failure"
+	OrderFilled  Event = "issued"
+	eventsPeriod       = 7 * 24 * time.Hour // of the counts
+	eventsKept         = eventsPeriod + 24*time.Hour
+)
+
+// NoteEvent notes that an event happened now, about a certificate for names.
+func (tx *Tx) NoteEvent(ctx context.Context, directory string, e Event, names []mail.Name) error {
+	_, err := tx.exec(ctx, `INSERT INTO acme_event (directory, at, what, names) VALUES (?, ?, ?, ?)`, directory, tx.Now.UnixMilli(), string(e), mail.JoinNames(names))
+	return err
+}
+
+// ForgetEvents drops the events that no count needs any longer.
+func (tx *Tx) ForgetEvents(ctx context.Context) error {
+	_, err := tx.exec(ctx, `DELETE FROM acme_event WHERE at < ?`, tx.Now.Add(-eventsKept).UnixMilli())
+	return err
+}
+
+// OrderCounts are what an authority has counted of this server in the last seven days.
+type OrderCounts struct {
+	Orders   int // begun
+	Failures int // proofs that it did not find, and orders that it refused
+	Issued   int // certificates
+	Same     int // of these for exactly the same names
+	Near     int // of these for names of the same registered domain
+	Domain   mail.Name
+}
+
+// OrderCounts are the counts at a directory, with those that concern a certificate
+// for names: of the registered domain of theirs that has the most.
+func (tx *Tx) OrderCounts(ctx context.Context, directory string, names []mail.Name) (c OrderCounts, err error) {
+	near := map[mail.Name]int{}
+	for _, n := range names {
+		near[n.Registered()] = 0
+	}
+	same := mail.JoinNames(names)
+	err = tx.rows(ctx, `SELECT what, names FROM acme_event WHERE directory = ? AND at > ?`, []any{directory, tx.Now.Add(-eventsPeriod).UnixMilli()}, func(r *sql.Rows) error {
+		var what Event
+		var of string
+		if err := r.Scan(&what, &of); err != nil {
+			return err
+		}
+		switch what {
+		case OrderBegun:
+			c.Orders++
+		case OrderFailed:
+			c.Failures++
+		case OrderFilled:
+			c.Issued++
+			if of == same {
+				c.Same++
+			}
+			seen := map[mail.Name]bool{}
+			for s := range strings.FieldsSeq(of) {
+				d := mail.StoredName(s).Registered()
+				if _, asked := near[d]; asked && !seen[d] {
+					near[d]++
+				}
+				seen[d] = true
+			}
+		}
+		return nil
+	})
+	for d, n := range near {
+		if c.Domain.IsZero() || n > c.Near || n == c.Near && d.String() < c.Domain.String() {
+			c.Domain, c.Near = d, n
+		}
+	}
+	return c, err
+}
