@@ -49,6 +49,7 @@ type Module struct {
 	checkAfter  atomic.Int64                  // domains that lists note something of are not looked at before then, ms since 1970
 	dial        dns.Dialer                    // that name servers are asked by; nil: net.Dialer
 	drift       atomic.Int64                  // files that differed and could not be put right, as of the last reconcile
+	proofs      proofs                        // that certificates are served
 }
 
 // A Panel is what the module asks the panel core. The functions may call back
