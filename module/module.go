@@ -54,6 +54,7 @@ type Module struct {
 
 // A Panel is what the module asks the panel core. The functions may call back
 // over the connection that the context came with; none is called in a transaction.
+// One that is nil is beyond the panel.
 type Panel struct {
 	// User is the user of that name; false where there is none.
 	User func(ctx context.Context, name string) (mail.User, bool, error)
@@ -65,6 +66,15 @@ type Panel struct {
 	DNS func(ctx context.Context, domain mail.Name, changes []mail.RecordChange) ([]mail.RecordOutcome, error)
 	// Progress tells how far the call of a request is. Nothing waits for it.
 	Progress func(ctx context.Context, requestID string, done, total int)
+	// Certificate is a certificate that an owner has in the panel, with its key, both
+	// in PEM; false where there is none of that name.
+	Certificate func(ctx context.Context, owner, name string) (chain, key []byte, found bool, err error)
+	// Certificates are the names of those that an owner has, in order.
+	Certificates func(ctx context.Context, owner string) ([]string, error)
+	// HTTP01 has the panel's web server answer with a proof, or no longer (RFC 8555 section 8.3).
+	HTTP01 func(ctx context.Context, put bool, token, keyAuth string) error
+	// Wake has the panel call the module at that instant; never, for the zero one.
+	Wake func(ctx context.Context, at time.Time)
 }
 
 // New is a module over an open database and tree.

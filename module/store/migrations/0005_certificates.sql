@@ -10,7 +10,11 @@ ALTER TABLE certificate ADD COLUMN ask INTEGER NOT NULL DEFAULT 0;            --
 ALTER TABLE certificate ADD COLUMN before_chain TEXT NOT NULL DEFAULT '';     -- what was served before, until this one was seen served; '': nothing
 ALTER TABLE certificate ADD COLUMN before_key TEXT NOT NULL DEFAULT '';
 ALTER TABLE certificate ADD COLUMN before_source TEXT NOT NULL DEFAULT '';
+ALTER TABLE certificate ADD COLUMN problem TEXT NOT NULL DEFAULT '';          -- names the sentence why its source gives no other; '': nothing is wrong
 CREATE INDEX certificate_fingerprint ON certificate (fingerprint);
+-- Who wants to know what is served reads no chain and no key: they are wide.
+CREATE INDEX certificate_served ON certificate (name, fingerprint, source, expire);
+CREATE INDEX domain_served ON domain (name, secure_alias) WHERE secure = 1;
 CREATE INDEX certificate_renew ON certificate (renew) WHERE renew > 0;
 
 -- Who orders, for each authority.
