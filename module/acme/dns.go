@@ -36,9 +36,6 @@ const (
 	proofTTL   = 60 // seconds
 )
 
-// ForACME is why a record of a proof stands.
-const ForACME mail.Purpose = "acme"
-
 func (d DNS) method() string { return "dns-01" }
 
 func (d DNS) put(ctx context.Context, p *proof) error {
@@ -48,7 +45,7 @@ func (d DNS) put(ctx context.Context, p *proof) error {
 	}
 	sum := sha256.Sum256([]byte(p.keyAuth))
 	value := base64.RawURLEncoding.EncodeToString(sum[:])
-	p.record = mail.Record{Name: at, Type: mail.TypeTXT, TTL: proofTTL, Values: []string{value}, Why: ForACME}
+	p.record = mail.Record{Name: at, Type: mail.TypeTXT, TTL: proofTTL, Values: []string{value}, Why: mail.ForACME}
 	return d.Put(ctx, p.record)
 }
 

@@ -95,7 +95,7 @@ func (tx *Tx) WantRecords(ctx context.Context, n mail.Name, records []mail.Recor
 		}
 	}
 	for _, h := range have {
-		if h.Name == "" || !h.Wanted {
+		if h.Name == "" || !h.Wanted || h.Why == mail.ForACME { // whose order takes it away
 			continue
 		}
 		if _, err := tx.exec(ctx, `UPDATE record SET wanted = 0, state = 'pending', reason = '', tries = 0, due = ? WHERE domain = ? AND name = ? AND type = ? AND value = ?`,
@@ -132,9 +132,9 @@ func (tx *Tx) SetRecord(ctx context.Context, n mail.Name, was, r RecordRow) erro
 func (tx *Tx) renewNote(ctx context.Context, n mail.Name) error {
 	_, err := tx.exec(ctx, `UPDATE domain SET note = new.note FROM (SELECT CASE
 		WHEN EXISTS (SELECT 1 FROM finding WHERE domain = ?1 AND state = 'wrong') THEN 'dns'
-		WHEN EXISTS (SELECT 1 FROM record r WHERE r.domain = ?1 AND r.wanted = 1 AND r.state IN ('refused', 'conflict', 'no_zone')
+		WHEN EXISTS (SELECT 1 FROM record r WHERE r.domain = ?1 AND r.wanted = 1 AND r.why <> 'acme' AND r.state IN ('refused', 'conflict', 'no_zone')
 			AND NOT EXISTS (SELECT 1 FROM finding f WHERE f.domain = ?1 AND f.name = r.name AND f.type = r.type AND f.state = 'right')) THEN 'dns'
-		WHEN EXISTS (SELECT 1 FROM record WHERE domain = ?1 AND wanted = 1 AND state = 'pending') THEN 'dns_pending'
+		WHEN EXISTS (SELECT 1 FROM record WHERE domain = ?1 AND wanted = 1 AND why <> 'acme' AND state = 'pending') THEN 'dns_pending'
 		WHEN EXISTS (SELECT 1 FROM dkim_key WHERE domain = ?1 AND state = 'new') THEN 'dns_pending'
 		ELSE '' END AS note) AS new
 		WHERE domain.name = ?1 AND domain.note <> new.note`, n.String())

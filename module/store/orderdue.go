@@ -1,0 +1,125 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"maildomain/module/mail"
+)
+
+// ErrGivenUp says that an order is not wanted any more, or that another has taken its
+// place.
+var ErrGivenUp = errors.New("the order was given up")
+
+// SetOrder writes down what became of an order, unless it was given up since it was
+// read: then it is ErrGivenUp.
+func (tx *Tx) SetOrder(ctx context.Context, was, o OrderRow) error {
+	now, found, err := tx.Order(ctx, was.Domain)
+	switch {
+	case err != nil:
+		return err
+	case !found || !now.same(was):
+		return ErrGivenUp
+	}
+	return tx.PutOrder(ctx, o)
+}
+
+// FinishOrder removes an order that is filled, unless another has taken its place.
+func (tx *Tx) FinishOrder(ctx context.Context, o OrderRow) error {
+	now, found, err := tx.Order(ctx, o.Domain)
+	if err != nil || !found || !now.same(o) {
+		return err
+	}
+	return tx.DropOrder(ctx, o.Domain)
+}
+
+// same says that o and p are one order, at two times.
+func (o OrderRow) same(p OrderRow) bool {
+	return o.Domain == p.Domain && mail.JoinNames(o.Names) == mail.JoinNames(p.Names) && o.Since.Equal(p.Since)
+}
+
+// authorised says that the domain of a certificate has one of an authority.
+const authorised = `(name = 'default' OR EXISTS (SELECT 1 FROM domain d WHERE d.name = certificate.name AND d.secure = 1 AND d.ssl_name = 'letsencrypt'))`
+
+// secured says that a certificate is served.
+const secured = `(name = 'default' OR EXISTS (SELECT 1 FROM domain d WHERE d.name = certificate.name AND d.secure = 1))`
+
+// DropOrders removes the orders of domains that are gone, or want none any more.
+func (tx *Tx) DropOrders(ctx context.Context) error {
+	_, err := tx.exec(ctx, `DELETE FROM ssl_order WHERE domain <> 'default'
+		AND NOT EXISTS (SELECT 1 FROM domain d WHERE d.name = ssl_order.domain AND d.secure = 1 AND d.ssl_name = 'letsencrypt')`)
+	return err
+}
+
+// RestOrders notes that no order is under way: the process has just begun.
+func (tx *Tx) RestOrders(ctx context.Context) error {
+	_, err := tx.exec(ctx, `UPDATE ssl_order SET step = '' WHERE step <> ''`)
+	return err
+}
+
+// PutOffOrders has every order wait until then that is due before, for the reason of
+// o's: what an authority does not take of one it does not take of others.
+func (tx *Tx) PutOffOrders(ctx context.Context, o OrderRow, until time.Time) error {
+	_, err := tx.exec(ctx, `UPDATE ssl_order SET due = ?, kind = ?, text = ?, args = (SELECT args FROM ssl_order WHERE domain = ?), detail = ?
+		WHERE due < ? AND domain <> ? AND step = ''`, until.UnixMilli(), o.Kind, o.Text, o.Domain, o.Detail, until.UnixMilli(), o.Domain)
+	return err
+}
+
+// RenewalsDue are the certificates of an authority whose next one is due by now and
+// not ordered yet, at most most.
+func (tx *Tx) RenewalsDue(ctx context.Context, most int) ([]CertificateRow, error) {
+	return tx.certificates(ctx, `source = 'letsencrypt' AND renew > 0 AND renew <= ? AND NOT EXISTS (SELECT 1 FROM ssl_order o WHERE o.domain = certificate.name)
+		AND `+authorised+` ORDER BY renew, name LIMIT ?`, tx.Now.UnixMilli(), most)
+}
+
+// RenewalsToAsk are the certificates of an authority that is to be asked by now when
+// they are to be renewed, at most most.
+func (tx *Tx) RenewalsToAsk(ctx context.Context, most int) ([]CertificateRow, error) {
+	return tx.certificates(ctx, `source = 'letsencrypt' AND ask > 0 AND ask <= ? AND renew > ?
+		AND `+authorised+` ORDER BY ask, name LIMIT ?`, tx.Now.UnixMilli(), tx.Now.UnixMilli(), most)
+}
+
+// SelfSignedEnding are the certificates that nobody vouches for, are served, and end
+// before then, at most most.
+func (tx *Tx) SelfSignedEnding(ctx context.Context, before time.Time, most int) ([]CertificateRow, error) {
+	return tx.certificates(ctx, `source = 'selfsigned' AND expire < ? AND `+secured+` ORDER BY expire, name LIMIT ?`, before.UnixMilli(), most)
+}
+
+func (tx *Tx) certificates(ctx context.Context, where string, args ...any) (cs []CertificateRow, err error) {
+	err = tx.rows(ctx, `SELECT `+certificateColumns+` FROM certificate WHERE `+where, args, func(r *sql.Rows) error {
+		c, err := scanCertificate(r.Scan)
+		cs = append(cs, c)
+		return err
+	})
+	return cs, err
+}
+
+// SetRenewal notes when a certificate is to be renewed, unless it has become another.
+func (tx *Tx) SetRenewal(ctx context.Context, c CertificateRow, renew, ask time.Time) error {
+	_, err := tx.exec(ctx, `UPDATE certificate SET renew = ?, ask = ? WHERE name = ? AND chain = ?`, millis(renew), millis(ask), c.Name, string(c.Chain))
+	return err
+}
+
+// Due is when the module has something to do next that waits for nothing but time;
+// zero: nothing. Keys that sign are replaced after rotate, where that is not zero;
+// certificates that nobody vouches for are made anew when no more than last is left.
+func (tx *Tx) Due(ctx context.Context, rotate, last time.Duration) (time.Time, error) {
+	var at sql.NullInt64
+	_, err := tx.row(ctx, `SELECT min(at) FROM (
+		SELECT min(due) AS at FROM ssl_order
+		UNION ALL SELECT min(CASE WHEN ask > 0 AND ask < renew THEN ask ELSE renew END) FROM certificate WHERE source = 'letsencrypt' AND renew > 0
+			AND NOT EXISTS (SELECT 1 FROM ssl_order o WHERE o.domain = certificate.name)
+			AND `+authorised+`
+		UNION ALL SELECT min(expire) - ?2 FROM certificate WHERE source = 'selfsigned' AND `+secured+`
+		UNION ALL SELECT min(due) FROM record WHERE state = 'pending'
+		UNION ALL SELECT min(due) FROM dkim_key WHERE state <> 'signing'
+		UNION ALL SELECT min(max(due, since + ?1)) FROM dkim_key WHERE state = 'signing' AND ?1 > 0
+		UNION ALL SELECT min(until) FROM deleted WHERE state = 'kept')`,
+		[]any{rotate.Milliseconds(), last.Milliseconds()}, &at)
+	if err != nil || !at.Valid {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(at.Int64).UTC(), nil
+}
