@@ -172,6 +172,9 @@ func (k *Core) ask(ctx context.Context, c *conn, method string, params, into any
 		c.ignored.Store(0)
 		return nil
 	}
+	if said, is := errors.AsType[*jsonrpc2.Error](err); is && c.alive.Err() == nil {
+		return &coreError{method, said}
+	}
 	// %v: jsonrpc2's errors are the core's, not ours to pass on.
 	var why any = err
 	switch {
@@ -185,6 +188,25 @@ func (k *Core) ask(ctx context.Context, c *conn, method string, params, into any
 		}
 	}
 	return fmt.Errorf("%s: %w: %v", method, ErrUnavailable, why)
+}
+
+// A coreError is an error that the core answered.
+type coreError struct {
+	method string
+	said   *jsonrpc2.Error
+}
+
+func (e *coreError) Error() string {
+	return fmt.Sprintf("%s: %v: %v", e.method, ErrUnavailable, e.said)
+}
+
+// Unwrap: what the core refuses is not there for the module.
+func (e *coreError) Unwrap() error { return ErrUnavailable }
+
+// answered says that err is the core's answer with one of these codes.
+func answered(err error, codes ...int64) bool {
+	e, is := errors.AsType[*coreError](err)
+	return is && slices.Contains(codes, e.said.Code)
 }
 
 type connKey struct{}

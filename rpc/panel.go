@@ -13,7 +13,10 @@ import (
 // PanelOf is the core as the module asks it.
 func PanelOf(k *Core) module.Panel {
 	return module.Panel{
-		DNS: k.DNS,
+		DNS:          k.DNS,
+		Certificate:  k.Certificate,
+		Certificates: k.Certificates,
+		HTTP01:       k.HTTP01,
 		Progress: func(ctx context.Context, requestID string, done, total int) {
 			// A core that is not there to be told has not lost anything by it.
 			_ = k.Progress(ctx, wire.Progress{RequestID: requestID, Done: done, Total: total})

@@ -25,14 +25,15 @@ const (
 
 // Methods that the module calls.
 const (
-	CoreRegister    = "core.register"    // Register → Registered
-	CoreUsers       = "core.users"       // UsersQuery → []User
-	CoreParams      = "core.params"      // {} → Params
-	CoreDNS         = "core.dns"         // DNS → []DNSOutcome
-	CoreHTTP01      = "core.http01"      // HTTP01 → {}
-	CoreCertificate = "core.certificate" // CertificateQuery → Certificate
-	CoreProgress    = "core.progress"    // notification: Progress
-	CoreChanged     = "core.changed"     // notification: Changed
+	CoreRegister     = "core.register"     // Register → Registered
+	CoreUsers        = "core.users"        // UsersQuery → []User
+	CoreParams       = "core.params"       // {} → Params
+	CoreDNS          = "core.dns"          // DNS → []DNSOutcome
+	CoreHTTP01       = "core.http01"       // HTTP01 → {}
+	CoreCertificate  = "core.certificate"  // CertificateQuery → Certificate
+	CoreCertificates = "core.certificates" // CertificatesQuery → []ListedCertificate
+	CoreProgress     = "core.progress"     // notification: Progress
+	CoreChanged      = "core.changed"      // notification: Changed
 )
 
 // A Call asks for one function of the module on behalf of a session.
@@ -333,4 +334,24 @@ type CertificateQuery struct {
 type Certificate struct {
 	ChainPEM string `json:"chain_pem"` // the certificate, then each that issued the one before it
 	KeyPEM   string `json:"key_pem"`   // PKCS #8, not encrypted; the certificate's own
+}
+
+// Bounds of an answer to a CertificatesQuery, which keep it within a message.
+const (
+	MaxCertificates     = 200
+	MaxCertificateNames = 16 // of each: the first
+)
+
+// A CertificatesQuery asks which certificates a user has in the panel, in the order
+// of their names, at most MaxCertificates an answer.
+type CertificatesQuery struct {
+	Owner string `json:"owner"`
+	After string `json:"after,omitempty"` // names after this one: the next answer
+}
+
+// A ListedCertificate is one that can be asked for by its name.
+type ListedCertificate struct {
+	Name   string   `json:"name"`   // what the owner calls it
+	Names  []string `json:"names"`  // hosts that it is for, at most MaxCertificateNames
+	Expire string   `json:"expire"` // RFC 3339
 }

@@ -67,6 +67,8 @@ func (c *conn) serve(ctx context.Context, req *jsonrpc2.Request) {
 		c.challenge(ctx, req)
 	case wire.CoreCertificate:
 		c.certificate(ctx, req)
+	case wire.CoreCertificates:
+		c.certificates(ctx, req)
 	case wire.CoreProgress:
 		var w wire.Progress
 		if err := params(req, &w); err != nil {

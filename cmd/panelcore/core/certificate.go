@@ -2,7 +2,9 @@ package core
 
 import (
 	"context"
+	"crypto/x509"
 	"database/sql"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"time"
@@ -50,6 +52,39 @@ func (c *conn) certificate(ctx context.Context, req *jsonrpc2.Request) {
 	}
 }
 
+// certificates serves core.certificates.
+func (c *conn) certificates(ctx context.Context, req *jsonrpc2.Request) {
+	var q wire.CertificatesQuery
+	if err := params(req, &q); err != nil {
+		c.reply(ctx, req, nil, invalidParams(err))
+		return
+	}
+	found, err := c.module.core.db.chainsOf(ctx, q.Owner, q.After, wire.MaxCertificates)
+	if err != nil {
+		c.module.log.Error().Err(err).Msg("certificates not read")
+		c.reply(ctx, req, nil, &jsonrpc2.Error{Code: jsonrpc2.CodeInternalError, Message: "internal error"})
+		return
+	}
+	listed := []wire.ListedCertificate{}
+	for _, s := range found {
+		hosts, _ := s.about()
+		listed = append(listed, wire.ListedCertificate{
+			Name: s.name, Names: hosts[:min(len(hosts), wire.MaxCertificateNames)], Expire: s.notAfter.Format(time.RFC3339),
+		})
+	}
+	c.reply(ctx, req, listed, nil)
+}
+
+// about says for which hosts the certificate is, and who issued it.
+func (s *storedCertificate) about() (hosts []string, issuer string) {
+	if b, _ := pem.Decode([]byte(s.chain)); b != nil {
+		if x, err := x509.ParseCertificate(b.Bytes); err == nil { // it was parsed before it was stored
+			return x.DNSNames, x.Issuer.String()
+		}
+	}
+	return []string{}, ""
+}
+
 // findCertificate returns the certificate, nil when there is none.
 func findCertificate(ctx context.Context, tx *sql.Tx, owner, name string) (*storedCertificate, error) {
 	s := &storedCertificate{owner: owner, name: name}
@@ -67,7 +102,16 @@ func findCertificate(ctx context.Context, tx *sql.Tx, owner, name string) (*stor
 
 // chains returns all certificates without their keys, by owner and name.
 func (db *database) chains(ctx context.Context) ([]*storedCertificate, error) {
-	rows, err := db.sql.QueryContext(ctx, `SELECT owner, name, chain, not_after FROM certificate ORDER BY owner, name`)
+	return db.readChains(ctx, `SELECT owner, name, chain, not_after FROM certificate ORDER BY owner, name`)
+}
+
+// chainsOf returns a user's certificates whose names come after a name, at most most.
+func (db *database) chainsOf(ctx context.Context, owner, after string, most int) ([]*storedCertificate, error) {
+	return db.readChains(ctx, `SELECT owner, name, chain, not_after FROM certificate WHERE owner = ? AND name > ? ORDER BY name LIMIT ?`, owner, after, most)
+}
+
+func (db *database) readChains(ctx context.Context, query string, args ...any) ([]*storedCertificate, error) {
+	rows, err := db.sql.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read certificates: %w", err)
 	}

@@ -384,3 +384,52 @@ func TestModuleIsStartedForAnotherCertificate(t *testing.T) {
 		t.Errorf("started %d times", n)
 	}
 }
+
+// TestModulesLearnWhichCertificatesAUserHas: in parts that fit into a message, and
+// never a key.
+func TestModulesLearnWhichCertificatesAUserHas(t *testing.T) {
+	p := paneltest.Start(t, paneltest.Options{})
+	now := p.Clock.Now()
+	key := newKey(t)
+	x := issue(t, nil, key, now.Add(-time.Hour), now.AddDate(0, 1, 0), "mail.example.com", func(c *x509.Certificate) {
+		for i := range 20 {
+			c.DNSNames = append(c.DNSNames, string(rune('a'+i))+".example.com")
+		}
+	})
+	for _, name := range []string{"two", "one", "three"} {
+		if got := save(t, p, "user1", "name", name, "certificate", x.pem, "key", keyPEM(t, key)); got != "OK\n" {
+			t.Fatal(got)
+		}
+	}
+	listed := func(q any) (ws []wire.ListedCertificate, failure string) {
+		t.Helper()
+		result, failure := asModule(t, p, wire.CoreCertificates, q)
+		if strings.Contains(result, "PRIVATE") || strings.Contains(result, "BEGIN") {
+			t.Errorf("the list has PEM in it: %s", result)
+		}
+		if failure == "" {
+			if err := json.Unmarshal([]byte(result), &ws); err != nil {
+				t.Fatal(err, result)
+			}
+		}
+		return ws, failure
+	}
+	ws, failure := listed(wire.CertificatesQuery{Owner: "user1"})
+	if failure != "" || len(ws) != 3 || ws[0].Name != "one" || ws[1].Name != "three" || ws[2].Name != "two" {
+		t.Fatal(ws, failure)
+	}
+	if w := ws[0]; w.Expire != x.cert.NotAfter.UTC().Format(time.RFC3339) || len(w.Names) != wire.MaxCertificateNames || w.Names[0] != "mail.example.com" {
+		t.Errorf("%+v", w)
+	}
+	if ws, failure = listed(wire.CertificatesQuery{Owner: "user1", After: "one"}); failure != "" || len(ws) != 2 || ws[0].Name != "three" {
+		t.Error(ws, failure)
+	}
+	for _, q := range []wire.CertificatesQuery{{Owner: "user2"}, {}, {Owner: "nosuch"}, {Owner: "user1' OR '1'='1"}, {Owner: "user1", After: "zzz"}} {
+		if ws, failure := listed(q); failure != "" || len(ws) != 0 || ws == nil {
+			t.Errorf("%+v: %v %s", q, ws, failure)
+		}
+	}
+	if _, failure := listed([]int{1}); !strings.Contains(failure, "-32602") {
+		t.Errorf("wrong parameters: %s", failure)
+	}
+}

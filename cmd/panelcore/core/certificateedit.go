@@ -2,9 +2,7 @@ package core
 
 import (
 	"context"
-	"crypto/x509"
 	"database/sql"
-	"encoding/pem"
 	"regexp"
 	"slices"
 	"strings"
@@ -65,15 +63,11 @@ func (c *Core) certificateRow(s *storedCertificate) map[string]string {
 	case left < endsSoon:
 		state = "ending"
 	}
-	row := map[string]string{
-		"id": s.id(), "name": s.name, "owner": s.owner, "state": state, "not_after": s.notAfter.Format(time.RFC3339), "hosts": "", "issuer": "",
+	hosts, issuer := s.about()
+	return map[string]string{
+		"id": s.id(), "name": s.name, "owner": s.owner, "state": state, "not_after": s.notAfter.Format(time.RFC3339),
+		"hosts": strings.Join(hosts, " "), "issuer": issuer,
 	}
-	if b, _ := pem.Decode([]byte(s.chain)); b != nil {
-		if x, err := x509.ParseCertificate(b.Bytes); err == nil { // it was parsed before it was stored
-			row["hosts"], row["issuer"] = strings.Join(x.DNSNames, " "), x.Issuer.String()
-		}
-	}
-	return row
 }
 
 // editCertificate shows, adds (no elid) or replaces a certificate.
