@@ -1,7 +1,6 @@
 package mail
 
 import (
-	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
@@ -29,7 +28,16 @@ const (
 
 // A DKIMKey signs letters: the secret half of a selector. It prints as its
 // algorithm and length, never as itself. The zero DKIMKey is none.
-type DKIMKey struct{ signer crypto.Signer }
+type DKIMKey struct{ *keyText }
+
+// A keyText is a key as it is written down. What letters are signed with is Exim's: here
+// nobody computes with it, and to parse an RSA key takes longer than to read a domain.
+// It is behind a pointer, so that nothing that holds a key prints it.
+type keyText struct {
+	private string // PEM, PKCS #8
+	record  DKIMRecord
+	bits    int
+}
 
 // What is wrong with a key that somebody brings.
 var (
@@ -47,7 +55,7 @@ func NewRSAKey(bits int) (DKIMKey, error) {
 	if err != nil {
 		return DKIMKey{}, fmt.Errorf("make an RSA key of %d bits: %w", bits, err)
 	}
-	return DKIMKey{k}, nil
+	return written(k)
 }
 
 // NewEd25519Key makes a key for a second signature beside RSA (RFC 8463).
@@ -56,7 +64,7 @@ func NewEd25519Key() (DKIMKey, error) {
 	if err != nil {
 		return DKIMKey{}, fmt.Errorf("make an Ed25519 key: %w", err)
 	}
-	return DKIMKey{k}, nil
+	return written(k)
 }
 
 // mostPEM bounds what ParseDKIMKey looks at; an RSA key of 4096 bits has 3,300 bytes.
@@ -104,36 +112,70 @@ func keyOf(k any) (DKIMKey, error) {
 		if n := k.N.BitLen(); n < fewestRSABits || n > mostRSABits {
 			return DKIMKey{}, ErrKeyLength
 		}
-		return DKIMKey{k}, nil
+		return written(k)
 	case ed25519.PrivateKey:
-		return DKIMKey{k}, nil
+		return written(k)
 	}
 	return DKIMKey{}, ErrKeyKind
 }
 
+// written is an RSA or an Ed25519 key written down.
+func written(k any) (DKIMKey, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		return DKIMKey{}, fmt.Errorf("write a private key: %w", err)
+	}
+	t := &keyText{private: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))}
+	switch k := k.(type) {
+	case *rsa.PrivateKey:
+		// SubjectPublicKeyInfo, as RFC 6376 errata 3017 and all signers have it.
+		public, err := x509.MarshalPKIXPublicKey(&k.PublicKey)
+		if err != nil {
+			return DKIMKey{}, fmt.Errorf("write a public key: %w", err)
+		}
+		t.record, t.bits = recordOf(DKIMRSA, public), k.N.BitLen()
+	case ed25519.PrivateKey:
+		t.record, t.bits = recordOf(DKIMEd25519, k.Public().(ed25519.PublicKey)), 256 // the bare 32 bytes (RFC 8463 section 4)
+	}
+	return DKIMKey{t}, nil
+}
+
+// recordOf is a key record for mail only, SHA-256 only.
+func recordOf(a DKIMAlgorithm, public []byte) DKIMRecord {
+	return DKIMRecord{Algorithm: a, Key: public, Hashes: []string{"sha256"}, Services: []string{"email"}}
+}
+
+// StoredDKIMKey is a key of which PEM and Record were written down. The private half is
+// taken as it stands.
+func StoredDKIMKey(private, record string) (DKIMKey, error) {
+	r, err := ParseDKIMRecord(record)
+	if err != nil {
+		return DKIMKey{}, err
+	}
+	bits := r.Bits()
+	if bits == 0 || private == "" {
+		return DKIMKey{}, ErrNoKey
+	}
+	return DKIMKey{&keyText{private, r, bits}}, nil
+}
+
 // IsZero says that k is no key.
-func (k DKIMKey) IsZero() bool { return k.signer == nil }
+func (k DKIMKey) IsZero() bool { return k.keyText == nil }
 
 // Algorithm is the k= of its record; empty for the zero key.
 func (k DKIMKey) Algorithm() DKIMAlgorithm {
-	switch k.signer.(type) {
-	case *rsa.PrivateKey:
-		return DKIMRSA
-	case ed25519.PrivateKey:
-		return DKIMEd25519
+	if k.IsZero() {
+		return ""
 	}
-	return ""
+	return k.record.Algorithm
 }
 
 // Bits is the length of the key: 1024 to 4096 for RSA, 256 for Ed25519.
 func (k DKIMKey) Bits() int {
-	switch s := k.signer.(type) {
-	case *rsa.PrivateKey:
-		return s.N.BitLen()
-	case ed25519.PrivateKey:
-		return 256
+	if k.IsZero() {
+		return 0
 	}
-	return 0
+	return k.bits
 }
 
 // PEM is the key in PKCS #8, which Exim, opendkim and openssl read.
@@ -141,25 +183,16 @@ func (k DKIMKey) PEM() ([]byte, error) {
 	if k.IsZero() {
 		return nil, ErrNoKey
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(k.signer)
-	if err != nil {
-		return nil, fmt.Errorf("write a private key: %w", err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+	return []byte(k.private), nil
 }
 
 // Record is the key record that the world verifies k's signatures with: for mail
 // only, SHA-256 only. For the zero key it is a revoked one.
 func (k DKIMKey) Record() DKIMRecord {
-	r := DKIMRecord{Algorithm: k.Algorithm(), Hashes: []string{"sha256"}, Services: []string{"email"}}
-	switch s := k.signer.(type) {
-	case *rsa.PrivateKey:
-		// SubjectPublicKeyInfo, as RFC 6376 errata 3017 and all signers have it.
-		r.Key, _ = x509.MarshalPKIXPublicKey(&s.PublicKey) // fails for unknown types only
-	case ed25519.PrivateKey:
-		r.Key = s.Public().(ed25519.PublicKey) // the bare 32 bytes (RFC 8463 section 4)
+	if k.IsZero() {
+		return recordOf("", nil)
 	}
-	return r
+	return k.record
 }
 
 // String is "rsa 2048" or "ed25519 256": a log line never holds a secret.

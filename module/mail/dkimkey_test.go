@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
@@ -76,13 +77,50 @@ func TestKeysAreReadBackFromTheirPEM(t *testing.T) {
 	}
 }
 
+// privateOf is what the key's PEM holds.
+func privateOf(t testing.TB, k DKIMKey) crypto.Signer {
+	t.Helper()
+	text, err := k.PEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	p, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.(crypto.Signer)
+}
+
+func TestStoredKeysAreWhatWasWrittenDown(t *testing.T) {
+	for _, k := range newKeys(t) {
+		text, err := k.PEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := StoredDKIMKey(string(text), k.Record().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		same, err := again.PEM()
+		if err != nil || string(same) != string(text) || again.String() != k.String() || again.Record().String() != k.Record().String() {
+			t.Errorf("%v came back as %v, %v", k, again, err)
+		}
+	}
+	for _, record := range []string{"", "v=DKIM1; k=rsa; p=", "v=DKIM1; k=rsa; p=AAAA"} {
+		if k, err := StoredDKIMKey("x", record); err == nil {
+			t.Errorf("%q is taken for %v", record, k)
+		}
+	}
+}
+
 // The two forms of PEM that openssl has written over the years hold one key.
 func TestOldAndNewPEMAreOneKey(t *testing.T) {
 	k, err := NewRSAKey(1024)
 	if err != nil {
 		t.Fatal(err)
 	}
-	old := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(k.signer.(*rsa.PrivateKey))})
+	old := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(privateOf(t, k).(*rsa.PrivateKey))})
 	for _, text := range [][]byte{old, append([]byte("a comment\n\n"), old...), []byte(strings.ReplaceAll(string(old), "\n", "\r\n"))} {
 		got, err := ParseDKIMKey(text)
 		if err != nil || !got.Record().SameKey(k.Record()) {
@@ -222,7 +260,7 @@ func TestKeyOfRFC8463(t *testing.T) {
 		t.Errorf("%v, %v; ours is %v", r, err, k.Record())
 	}
 	hash := sha256.Sum256([]byte("a letter"))
-	sig, err := k.signer.Sign(rand.Reader, hash[:], &ed25519.Options{})
+	sig, err := privateOf(t, k).Sign(rand.Reader, hash[:], &ed25519.Options{})
 	if err != nil || !ed25519.Verify(r.Key, hash[:], sig) {
 		t.Errorf("the record does not verify what the key signs (%v)", err)
 	}

@@ -12,16 +12,16 @@ import (
 
 // KeysOf are the DKIM keys of a domain, by selector.
 func (tx *Tx) KeysOf(ctx context.Context, n mail.Name) (keys []mail.SigningKey, err error) {
-	err = tx.rows(ctx, `SELECT selector, private, state, since, due, tries FROM dkim_key WHERE domain = ? ORDER BY selector`,
+	err = tx.rows(ctx, `SELECT selector, private, record, state, since, due, tries FROM dkim_key WHERE domain = ? ORDER BY selector`,
 		[]any{n.String()}, func(r *sql.Rows) error {
 			var k mail.SigningKey
-			var selector, private string
+			var selector, private, record string
 			var since, due int64
-			if err := r.Scan(&selector, &private, &k.State, &since, &due, &k.Tries); err != nil {
+			if err := r.Scan(&selector, &private, &record, &k.State, &since, &due, &k.Tries); err != nil {
 				return err
 			}
 			k.Selector, k.Since, k.Due = mail.StoredSelector(selector), time.UnixMilli(since).UTC(), time.UnixMilli(due).UTC()
-			if k.Key, err = mail.ParseDKIMKey([]byte(private)); err != nil {
+			if k.Key, err = mail.StoredDKIMKey(private, record); err != nil {
 				return fmt.Errorf("read key %s of %s: %w", selector, n, err)
 			}
 			keys = append(keys, k)
