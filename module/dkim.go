@@ -43,11 +43,6 @@ func sameTimes(a, b []mail.SigningKey) bool {
 	return slices.EqualFunc(a, b, func(a, b mail.SigningKey) bool { return a.Due.Equal(b.Due) && a.Tries == b.Tries })
 }
 
-// sameStates is sameKeys but for when they are looked at.
-func sameStates(a, b []mail.SigningKey) bool {
-	return slices.EqualFunc(a, b, func(a, b mail.SigningKey) bool { return a.Selector == b.Selector && a.State == b.State })
-}
-
 // RotateKeys gives domains a new key. It signs in the place of the old one once its
 // record stands on every authoritative server.
 func (m *Module) RotateKeys(ctx context.Context, by Actor, elids []string) ([]Outcome, error) {
@@ -134,10 +129,6 @@ func (m *Module) rekey(ctx context.Context, by Actor, function string, n mail.Na
 		}
 		if err := tx.PutKeys(ctx, n, was, is); err != nil {
 			return nil, err
-		}
-		if sameStates(was, is) { // only the next look is another time
-			tx.Aside()
-			return nil, nil
 		}
 		s, err := side(ctx, tx, *d)
 		if err != nil {

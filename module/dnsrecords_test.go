@@ -199,6 +199,35 @@ func TestRecordsFollowTheMailHostAndTheServersAddresses(t *testing.T) {
 	}
 }
 
+// Checked once an hour, not at each look.
+func TestWhatListsNoteIsCheckedAgain(t *testing.T) {
+	n := newNamed(t, "a.example")
+	n.set(t, "dns", "none")
+	addSigned(t, n.world, "a.example")
+	if _, err := n.CheckDomain(t.Context(), as("user1"), "a.example"); err != nil {
+		t.Fatal(err)
+	}
+	checkNote(t, n.world, "a.example", "dns")
+	n.set(t, "dns", "server")
+	follow(t, n.world)
+	n.hasRecords(t, "a.example", wire.TypeMX, "10 mx.host.example.")
+	n.pass(50 * time.Minute)
+	pending(t, n.world)
+	checkNote(t, n.world, "a.example", "dns")
+	n.pass(15 * time.Minute)
+	pending(t, n.world)
+	checkNote(t, n.world, "a.example", "")
+	n.pass(time.Hour)
+	pending(t, n.world)
+	r, err := n.DomainRecords(t.Context(), as("user1"), "a.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if age := n.db.Now().Sub(r.Findings[0].At); age < time.Hour {
+		t.Errorf("checked %s ago, though nothing is noted", age)
+	}
+}
+
 func TestByHandNothingIsHandedOverAndKeysSignWhenSeen(t *testing.T) {
 	n := newNamed(t, "a.example")
 	n.set(t, "dns", "none")

@@ -194,7 +194,6 @@ func prepare(ctx context.Context, m *module.Module) error {
 const (
 	retryFirst   = time.Second
 	retryMost    = 5 * time.Minute
-	recheckEvery = 10 * time.Minute
 	tidyEvery    = time.Hour
 	purgeEvery   = time.Minute
 	pendingEvery = 5 * time.Second
@@ -212,7 +211,6 @@ func work(ctx context.Context, m *module.Module, log zerolog.Logger) {
 		{"remove what was deleted", purgeEvery, m.Purge},
 		{"hand over records and look after keys", pendingEvery, m.Pending},
 		{"follow the panel's settings", pendingEvery, m.Follow},
-		{"check again what was wrong in DNS", recheckEvery, m.Recheck},
 		{"measure mailboxes", measureEvery, m.Measure},
 		{"tidy", tidyEvery, func(ctx context.Context) error { return m.ForgetAnswers(ctx, time.Now()) }},
 	}
