@@ -1,9 +1,6 @@
 package mail
 
 import (
-	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -28,9 +25,18 @@ type Certificate struct {
 // SelfSign makes a certificate for names that nobody vouches for: ECDSA over P-256,
 // valid from a day before now, for clocks that go wrong.
 func SelfSign(names []Name, now, until time.Time) (Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := NewKey()
 	if err != nil {
-		return Certificate{}, fmt.Errorf("make a key: %w", err)
+		return Certificate{}, err
+	}
+	return SelfSignWith(key, names, now, until)
+}
+
+// SelfSignWith is SelfSign with a key that there is already, in PEM.
+func SelfSignWith(keyPEM []byte, names []Name, now, until time.Time) (Certificate, error) {
+	key, err := ParseKey(keyPEM)
+	if err != nil {
+		return Certificate{}, err
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
@@ -49,18 +55,8 @@ func SelfSign(names []Name, now, until time.Time) (Certificate, error) {
 	if err != nil {
 		return Certificate{}, fmt.Errorf("sign a certificate: %w", err)
 	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return Certificate{}, fmt.Errorf("write a key down: %w", err)
-	}
-	var chain, keyPEM bytes.Buffer
-	if err := pem.Encode(&chain, &pem.Block{Type: "CERTIFICATE", Bytes: der}); err != nil {
-		return Certificate{}, err
-	}
-	if err := pem.Encode(&keyPEM, &pem.Block{Type: "PRIVATE KEY", Bytes: private}); err != nil {
-		return Certificate{}, err
-	}
-	return Certificate{Chain: chain.Bytes(), Key: keyPEM.Bytes(), Expire: until}, nil
+	chain := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return Certificate{Chain: chain, Key: keyPEM, Expire: until}, nil
 }
 
 // commonName is the first name that fits: it may have 64 characters (RFC 5280,

@@ -271,7 +271,7 @@ func TestCertificateThatCoversTheNamesIsUsedAgain(t *testing.T) {
 
 func TestNameIsServedOnce(t *testing.T) {
 	list := func(name string, days int, names ...string) ServedCertificate {
-		return ServedCertificate{Certificate{Name: name, Expire: noon.Add(time.Duration(days) * 24 * time.Hour)}, certNames(t, names...)}
+		return ServedCertificate{Certificate: Certificate{Name: name, Expire: noon.Add(time.Duration(days) * 24 * time.Hour)}, Names: certNames(t, names...)}
 	}
 	in := []ServedCertificate{
 		list("c.example", 90, "y.example", "b.example", "x.example"), list("b.example", 30, "b.example", "x.example"),
@@ -292,17 +292,31 @@ func TestNameIsServedOnce(t *testing.T) {
 // Our own lasts for years, and yet gives way.
 func TestCertificateThatIsVouchedForIsServedFirst(t *testing.T) {
 	names := certNames(t, "mail.a.example")
-	own, err := SelfSign(names, noon, noon.Add(10*365*24*time.Hour))
+	own := ServedCertificate{Certificate: Certificate{Name: "a.example", Expire: noon.Add(10 * 365 * 24 * time.Hour)}, Names: names}
+	public := ServedCertificate{Certificate: Certificate{Name: "b.example", Expire: noon.Add(24 * time.Hour)}, Names: names, Vouched: true}
+	for _, in := range [][]ServedCertificate{{own, public}, {public, own}} {
+		if got := ServeOnce(in); len(got) != 1 || got[0].Name != "b.example" {
+			t.Errorf("served is %q", got[0].Name)
+		}
+	}
+}
+
+// A certificate that is made anew with the key of before is one rename for servers.
+func TestSelfSignedKeepsItsKey(t *testing.T) {
+	names := certNames(t, "mail.a.example")
+	first, err := SelfSign(names, noon, noon.Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
-	own.Name = "a.example"
-	leaf := (*issuer)(nil).authority(t).sign(t, ecdsaKey(t, elliptic.P256()), nil, "mail.a.example")
-	public := Certificate{Name: "b.example", Chain: leaf.pem(), Expire: leaf.cert.NotAfter}
-	for _, in := range [][]Certificate{{own, public}, {public, own}} {
-		if got := ServeOnce([]ServedCertificate{{in[0], names}, {in[1], names}}); len(got) != 1 || got[0].Name != "b.example" {
-			t.Errorf("served is %q", got[0].Name)
-		}
+	again, err := SelfSignWith(first.Key, names, noon, noon.Add(2*time.Hour))
+	if err != nil || !bytes.Equal(again.Key, first.Key) || bytes.Equal(again.Chain, first.Chain) {
+		t.Errorf("another key, or the same certificate: %v", err)
+	}
+	if _, _, err := ParseCertificate(again.Chain, again.Key, noon); err != nil {
+		t.Error(err)
+	}
+	if _, err := SelfSignWith([]byte("no key"), names, noon, noon.Add(time.Hour)); err == nil {
+		t.Error("signed with no key")
 	}
 }
 

@@ -9,7 +9,8 @@ import (
 // A ServedCertificate is a certificate with the names for which servers show it.
 type ServedCertificate struct {
 	Certificate
-	Names []Name
+	Names   []Name
+	Vouched bool // by somebody else than the server itself
 }
 
 // Covering is the certificate that can be used again for names: it covers them
@@ -38,7 +39,7 @@ func ServeOnce(cs []ServedCertificate) []ServedCertificate {
 	winner := map[Name]int{}
 	for i, c := range cs {
 		for _, n := range c.Names {
-			if j, taken := winner[n]; !taken || better(c.Certificate, cs[j].Certificate) {
+			if j, taken := winner[n]; !taken || better(c, cs[j]) {
 				winner[n] = i
 			}
 		}
@@ -53,23 +54,18 @@ func ServeOnce(cs []ServedCertificate) []ServedCertificate {
 			continue
 		}
 		slices.SortFunc(names[i], func(a, b Name) int { return cmp.Compare(a.String(), b.String()) })
-		once = append(once, ServedCertificate{c.Certificate, names[i]})
+		once = append(once, ServedCertificate{c.Certificate, names[i], c.Vouched})
 	}
 	slices.SortFunc(once, func(a, b ServedCertificate) int { return cmp.Compare(a.Name, b.Name) })
 	return once
 }
 
-func better(a, b Certificate) bool {
-	if va, vb := vouched(a), vouched(b); va != vb {
-		return va
+func better(a, b ServedCertificate) bool {
+	if a.Vouched != b.Vouched {
+		return a.Vouched
 	}
 	if !a.Expire.Equal(b.Expire) {
 		return a.Expire.After(b.Expire)
 	}
 	return a.Name < b.Name
-}
-
-func vouched(c Certificate) bool {
-	chain, err := ParseChain(c.Chain)
-	return err == nil && !chain.SelfSigned
 }

@@ -13,18 +13,20 @@ import (
 type CertificateRow struct {
 	mail.Certificate
 	Source       mail.SSLName
+	Fingerprint  string           // SHA-256 of the certificate itself, in hex; PutCertificate finds it out
 	Renew        time.Time        // when the next one is due; zero: never
 	Ask          time.Time        // when the authority is asked again about that; zero: never
 	Before       mail.Certificate // what was served before, until this one was seen served; its name is empty where there is nothing
 	BeforeSource mail.SSLName
+	Problem      string // names the sentence why its source gives no other; empty: nothing is wrong
 }
 
-const certificateColumns = `name, chain, key, expire, source, renew, ask, before_chain, before_key, before_source`
+const certificateColumns = `name, chain, key, expire, source, fingerprint, renew, ask, before_chain, before_key, before_source, problem`
 
 func scanCertificate(scan func(...any) error) (c CertificateRow, err error) {
 	var chain, key, beforeChain, beforeKey string
 	var expire, renew, ask int64
-	if err := scan(&c.Name, &chain, &key, &expire, &c.Source, &renew, &ask, &beforeChain, &beforeKey, &c.BeforeSource); err != nil {
+	if err := scan(&c.Name, &chain, &key, &expire, &c.Source, &c.Fingerprint, &renew, &ask, &beforeChain, &beforeKey, &c.BeforeSource, &c.Problem); err != nil {
 		return c, err
 	}
 	c.Chain, c.Key, c.Expire = []byte(chain), []byte(key), time.UnixMilli(expire).UTC()
@@ -62,14 +64,38 @@ func (tx *Tx) Certificate(ctx context.Context, name string) (c CertificateRow, f
 	return c, found, err
 }
 
-// PutCertificate keeps a certificate under its name.
+// PutCertificate keeps a certificate under its name, in the place of one that stands.
+// Its key is the one that belongs to it: what is served goes by the fingerprint.
 func (tx *Tx) PutCertificate(ctx context.Context, c CertificateRow) error {
 	chain, err := mail.ParseChain(c.Chain)
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, `INSERT OR REPLACE INTO certificate (fingerprint, `+certificateColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		hex.EncodeToString(chain.Fingerprint[:]), c.Name, string(c.Chain), string(c.Key), c.Expire.UnixMilli(), string(c.Source), millis(c.Renew), millis(c.Ask),
-		string(c.Before.Chain), string(c.Before.Key), string(c.BeforeSource))
-	return err
+	if _, err := tx.exec(ctx, `INSERT OR REPLACE INTO certificate (`+certificateColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		c.Name, string(c.Chain), string(c.Key), c.Expire.UnixMilli(), string(c.Source), hex.EncodeToString(chain.Fingerprint[:]), millis(c.Renew), millis(c.Ask),
+		string(c.Before.Chain), string(c.Before.Key), string(c.BeforeSource), c.Problem); err != nil {
+		return err
+	}
+	return tx.RenewServed(ctx, mail.StoredName(c.Name))
+}
+
+// NoteCertificate notes why the source of a certificate gives no other, or that
+// nothing is wrong any more.
+func (tx *Tx) NoteCertificate(ctx context.Context, name, problem string) error {
+	n, err := tx.exec(ctx, `UPDATE certificate SET problem = ? WHERE name = ? AND problem <> ?`, problem, name, problem)
+	if err != nil || n == 0 {
+		return err
+	}
+	return tx.renewNote(ctx, mail.StoredName(name))
+}
+
+// RenewServed makes what lists show of a domain's certificate what its row says: when
+// it ends, and the note.
+func (tx *Tx) RenewServed(ctx context.Context, n mail.Name) error {
+	if _, err := tx.exec(ctx, `UPDATE domain SET ssl_expire = new.expire FROM (
+		SELECT d.name, CASE WHEN d.secure THEN coalesce(c.expire, 0) ELSE 0 END AS expire FROM domain d LEFT JOIN certificate c ON c.name = d.name WHERE d.name = ?1) AS new
+		WHERE domain.name = ?1 AND domain.ssl_expire <> new.expire`, n.String()); err != nil {
+		return err
+	}
+	return tx.renewNote(ctx, n)
 }

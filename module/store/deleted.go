@@ -23,14 +23,15 @@ const (
 // A Deleted is a mail domain or a mailbox that was deleted and can be brought back
 // until its time is over. What it was is in Domain, or in the one of Mailboxes.
 type Deleted struct {
-	ID        int64 // never given twice; names the mail in the trash
-	At, Until time.Time
-	User      string            // who deleted it
-	Domain    map[string]string // its Values; nil: a mailbox alone was deleted
-	Mailboxes []mail.Mailbox
-	Keys      []mail.SigningKey
-	Listed    []mail.Listed // of its white and black list
-	State     MailState
+	ID          int64 // never given twice; names the mail in the trash
+	At, Until   time.Time
+	User        string            // who deleted it
+	Domain      map[string]string // its Values; nil: a mailbox alone was deleted
+	Mailboxes   []mail.Mailbox
+	Keys        []mail.SigningKey
+	Listed      []mail.Listed   // of its white and black list
+	Certificate *CertificateRow // nil: it had none
+	State       MailState
 
 	Object string // the domain, or box@domain
 	Name   mail.Name
@@ -51,6 +52,18 @@ type content struct {
 	Mailboxes []keptMailbox     `json:"mailboxes,omitempty"`
 	Keys      []keptKey         `json:"keys,omitempty"`
 	Listed    []keptListed      `json:"listed,omitempty"`
+
+	Certificate *keptCertificate `json:"certificate,omitempty"`
+}
+
+// A keptCertificate is a certificate with its key as it was.
+type keptCertificate struct {
+	Chain  string       `json:"chain"`
+	Key    string       `json:"key"`
+	Expire time.Time    `json:"expire"`
+	Source mail.SSLName `json:"source"`
+	Renew  time.Time    `json:"renew,omitzero"`
+	Ask    time.Time    `json:"ask,omitzero"`
 }
 
 // A keptListed is an entry of a list as it was.
@@ -137,6 +150,9 @@ func (tx *Tx) InsertDeleted(ctx context.Context, d Deleted) (int64, error) {
 	for _, l := range d.Listed {
 		c.Listed = append(c.Listed, keptListed{l.List, l.Sender.String(), l.Note, l.Created})
 	}
+	if r := d.Certificate; r != nil {
+		c.Certificate = &keptCertificate{string(r.Chain), string(r.Key), r.Expire, r.Source, r.Renew, r.Ask}
+	}
 	d.Count = int64(len(d.Mailboxes))
 	text, err := json.Marshal(c)
 	if err != nil {
@@ -180,6 +196,12 @@ func (tx *Tx) Deleted(ctx context.Context, id int64) (d Deleted, found bool, err
 		}
 		for _, l := range c.Listed {
 			d.Listed = append(d.Listed, mail.Listed{Domain: d.Name, List: l.List, Sender: mail.StoredSender(l.Sender), Note: l.Note, Created: l.Created})
+		}
+		if k := c.Certificate; k != nil {
+			d.Certificate = &CertificateRow{
+				Certificate: mail.Certificate{Name: d.Name.String(), Chain: []byte(k.Chain), Key: []byte(k.Key), Expire: k.Expire},
+				Source:      k.Source, Renew: k.Renew, Ask: k.Ask,
+			}
 		}
 		for _, k := range c.Keys {
 			key, err := mail.ParseDKIMKey([]byte(k.Private))

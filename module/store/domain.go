@@ -102,7 +102,7 @@ func domainValues(d *mail.Domain) []any {
 func (tx *Tx) DeleteDomain(ctx context.Context, n mail.Name) error {
 	for _, of := range []string{
 		`DELETE FROM alias WHERE domain = ?`, `DELETE FROM email WHERE domain = ?`, `DELETE FROM dkim_key WHERE domain = ?`, `DELETE FROM finding WHERE domain = ?`,
-		`DELETE FROM listed WHERE domain = ?`,
+		`DELETE FROM listed WHERE domain = ?`, `DELETE FROM certificate WHERE name = ?`, `DELETE FROM ssl_order WHERE domain = ?`,
 	} {
 		if _, err := tx.exec(ctx, of, n.String()); err != nil {
 			return err

@@ -42,7 +42,7 @@ func settled(t testing.TB, name string) mail.Domain {
 		Defaction: mail.ForwardAll, Redirval: mustTarget(t, mail.ForwardAll, "me+tag@пример.рф"),
 		Greylist: true, Spamassassin: true, Avcheck: true,
 		DKIM: true, DKIMSelector: mail.StoredSelector("s1.x"), DKIMKeylen: 1024, DMARC: true,
-		Secure: true, SecureAlias: []mail.Name{n, mail.StoredName("imap." + n.String())}, SSLName: "cert_1", Email: email,
+		Secure: true, SecureAlias: []mail.Name{n, mail.StoredName("imap." + n.String())}, SSLName: "cert_1", SSLChallenge: mail.ChallengeDNS, Email: email,
 	}
 }
 

@@ -56,14 +56,20 @@ func scanOrder(scan func(...any) error) (o OrderRow, err error) {
 	if err := scan(&o.Domain, &names, &o.Directory, &o.URL, &key, &o.Challenge, &o.Step, &o.Failures, &since, &due, &o.Kind, &o.Text, &args, &o.Detail); err != nil {
 		return o, err
 	}
-	for n := range strings.FieldsSeq(names) {
-		o.Names = append(o.Names, mail.StoredName(n))
-	}
+	o.Names = storedNames(names)
 	o.Key, o.Since, o.Due = []byte(key), instant(since), instant(due)
 	if err := json.Unmarshal([]byte(args), &o.Args); err != nil {
 		return o, fmt.Errorf("read the order for %s: %w", o.Domain, err)
 	}
 	return o, nil
+}
+
+// storedNames reads what mail.JoinNames wrote.
+func storedNames(s string) (ns []mail.Name) {
+	for n := range strings.FieldsSeq(s) {
+		ns = append(ns, mail.StoredName(n))
+	}
+	return ns
 }
 
 // PutOrder writes an order down, in the place of one that stands for its domain.
@@ -72,14 +78,26 @@ func (tx *Tx) PutOrder(ctx context.Context, o OrderRow) error {
 	if err != nil {
 		return fmt.Errorf("write the order for %s: %w", o.Domain, err)
 	}
-	_, err = tx.exec(ctx, `INSERT OR REPLACE INTO ssl_order (`+orderColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	if _, err := tx.exec(ctx, `INSERT OR REPLACE INTO ssl_order (`+orderColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		o.Domain, mail.JoinNames(o.Names), o.Directory, o.URL, string(o.Key), string(o.Challenge), o.Step, o.Failures, millis(o.Since), millis(o.Due),
-		o.Kind, o.Text, string(args), o.Detail)
-	return err
+		o.Kind, o.Text, string(args), o.Detail); err != nil {
+		return err
+	}
+	return tx.renewNote(ctx, mail.StoredName(o.Domain))
 }
 
 // DropOrder removes the order for a domain; it is harmless where there is none.
 func (tx *Tx) DropOrder(ctx context.Context, domain string) error {
-	_, err := tx.exec(ctx, `DELETE FROM ssl_order WHERE domain = ?`, domain)
-	return err
+	n, err := tx.exec(ctx, `DELETE FROM ssl_order WHERE domain = ?`, domain)
+	if err != nil || n == 0 {
+		return err
+	}
+	return tx.renewNote(ctx, mail.StoredName(domain))
+}
+
+// FailedLately says that an authority has counted a failure of an order for these
+// names since then.
+func (tx *Tx) FailedLately(ctx context.Context, names []mail.Name, since time.Time) (failed bool, err error) {
+	_, err = tx.row(ctx, `SELECT EXISTS (SELECT 1 FROM acme_event WHERE what = 'failure' AND at > ? AND names = ?)`, []any{since.UnixMilli(), mail.JoinNames(names)}, &failed)
+	return failed, err
 }
