@@ -227,6 +227,21 @@ func (m *Module) Purge(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// leftLasts is how long mail that no row knows of is kept at least: somebody may look
+// for it.
+const leftLasts = 30 * 24 * time.Hour
+
+// EraseLeft removes mail for good that was found where nobody knew of it, a month
+// later, or as much later as deleted mail is kept.
+func (m *Module) EraseLeft(ctx context.Context) error {
+	set, err := m.Settings(ctx)
+	if err != nil {
+		return err
+	}
+	kept := max(leftLasts, time.Duration(set.KeepDeleted)*24*time.Hour)
+	return m.tree.EraseLeft(m.db.Now().Add(-kept))
+}
+
 // measuredAtOnce is how many mailboxes' sizes are noted in one change: other changes
 // wait meanwhile.
 const measuredAtOnce = 256

@@ -212,7 +212,9 @@ func work(ctx context.Context, m *module.Module, log zerolog.Logger) {
 		{"hand over records and look after keys", pendingEvery, m.Pending},
 		{"follow the panel's settings", pendingEvery, m.Follow},
 		{"measure mailboxes", measureEvery, m.Measure},
-		{"tidy", tidyEvery, func(ctx context.Context) error { return m.ForgetAnswers(ctx, time.Now()) }},
+		{"tidy", tidyEvery, func(ctx context.Context) error {
+			return errors.Join(m.ForgetAnswers(ctx, time.Now()), m.EraseLeft(ctx))
+		}},
 	}
 	look := time.NewTicker(retryFirst)
 	defer look.Stop()

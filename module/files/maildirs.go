@@ -45,9 +45,13 @@ func (t *Tree) makeBox(a mail.Address) error {
 	return t.KeepBox(a)
 }
 
+// leftPrefix begins the names of mail that nobody knows of, in the trash.
+const leftPrefix = "left."
+
 // setAside moves mail that nobody knows of to a name in the trash that no row has.
+// EraseLeft removes it later.
 func (t *Tree) setAside(p string) error {
-	left := path.Join(t.layout.Trash(), "left."+t.run+"."+strconv.FormatUint(t.staged.Add(1), 10))
+	left := path.Join(t.layout.Trash(), leftPrefix+t.run+"."+strconv.FormatUint(t.staged.Add(1), 10))
 	return t.root.Rename(p, left)
 }
 
