@@ -41,9 +41,9 @@ func TestListsReachTheFilesAndGoWithTheDomain(t *testing.T) {
 		}
 	}
 	for name, want := range map[string][]string{
-		"a.example": {"a friend@x.testw", "d good.testw", "n 192.0.2.0/24w", "n 2001.0db8.0000.0000.0000.0000.0000.0000/32w", "a foe@x.testb", "m 424", "m 632"},
+		"a.example": {"a friend@x.testw", "d good.testw", "n 192.0.2.0/24:w", "n 2001.0db8.0000.0000.0000.0000.0000.0000/32:w", "a foe@x.testb", "m 4/24=", "m 6/32="},
 		"b.example": {"a friend@x.testw"},
-		"server":    {"d bad.testb", "n 198.51.100.7/32b"},
+		"server":    {"d bad.testb", "n 198.51.100.7/32:b"},
 	} {
 		for _, pair := range want {
 			if !strings.Contains(w.listFile(name), pair) {

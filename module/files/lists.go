@@ -1,12 +1,8 @@
 package files
 
 import (
-	"fmt"
 	"net/netip"
 	"path"
-	"slices"
-	"strconv"
-	"strings"
 
 	"maildomain/module/mail"
 )
@@ -31,58 +27,39 @@ func (l Layout) ListPath(n mail.Name) string {
 
 // ListFile is the white and the black list of a mail domain, or with the zero name
 // those of the server; no file for none. The first word of a key says what it is: a, an
-// address; d, a domain; n, a network. Its value is w or b. The keys "m 4" and "m 6" have
-// the lengths of the networks, the longest first.
+// address; d, a domain; their value is w or b. The keys that begin with n and m lead to
+// the narrowest network around an address (networkKeys), m 4 and m 6 holding the levels
+// of each family.
 func (l Layout) ListFile(n mail.Name, listed []mail.Listed) File {
 	f := File{Path: l.ListPath(n), Bare: true}
 	if len(listed) == 0 {
 		return f
 	}
 	pairs := map[string]string{}
-	lengths := map[string][]int{}
+	networks := map[string]map[netip.Prefix]string{"m 4": {}, "m 6": {}}
 	for _, e := range listed {
-		key := ""
+		says := string(e.List[:1])
 		switch p := e.Sender.Network(); {
 		case e.Sender.Address() != "":
-			key = "a " + e.Sender.Address()
+			pairs["a "+e.Sender.Address()] = says
 		case !e.Sender.SenderDomain().IsZero():
-			key = "d " + e.Sender.SenderDomain().String()
+			pairs["d "+e.Sender.SenderDomain().String()] = says
+		case p.Addr().Is4():
+			networks["m 4"][p] = says
 		case p.IsValid():
-			key = "n " + masked(p)
-			family := "m 6"
-			if p.Addr().Is4() {
-				family = "m 4"
-			}
-			if !slices.Contains(lengths[family], p.Bits()) {
-				lengths[family] = append(lengths[family], p.Bits())
-			}
-		default:
+			networks["m 6"][p] = says
+		}
+	}
+	for family, says := range networks {
+		if len(says) == 0 {
 			continue
 		}
-		pairs[key] = string(e.List[:1])
-	}
-	for family, ls := range lengths {
-		slices.SortFunc(ls, func(a, b int) int { return b - a })
-		words := make([]string, len(ls))
-		for i, n := range ls {
-			words[i] = strconv.Itoa(n)
+		keys, levels := networkKeys(says)
+		pairs[family] = levels
+		for p, value := range keys {
+			pairs["n "+masked(p)] = value
 		}
-		pairs[family] = strings.Join(words, ";")
 	}
 	f.Body, f.Mode, f.Group = cdb(pairs), 0o640, l.EximGroup
 	return f
-}
-
-// masked is a network as Exim's operator mask writes it (Exim specification, section
-// 11.7): of IPv6 all eight groups, with dots between.
-func masked(p netip.Prefix) string {
-	if p.Addr().Is4() {
-		return p.String()
-	}
-	b := p.Addr().As16()
-	groups := make([]string, 8)
-	for i := range groups {
-		groups[i] = fmt.Sprintf("%02x%02x", b[2*i], b[2*i+1])
-	}
-	return strings.Join(groups, ".") + "/" + strconv.Itoa(p.Bits())
 }

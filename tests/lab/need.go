@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -71,6 +72,19 @@ func NeedRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		missing(t, "this test needs root, for a private mount namespace")
+	}
+}
+
+// NeedIPv6 ends the test unless this machine has ::1, in the manner of Need.
+func NeedIPv6(t testing.TB) {
+	t.Helper()
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		missing(t, "this machine has no ::1: ip -6 addr add ::1/128 dev lo")
+		return
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
