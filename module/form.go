@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"maildomain/module/mail"
 )
@@ -16,6 +17,8 @@ type DomainForm struct {
 	Owners []string        // that the actor may choose; nil for level user
 	IPs    []netip.Addr    // of the owner
 	MaySSL bool
+
+	Certificates []string // that the owner has in the panel
 
 	Filters mail.Filters // that there are
 }
@@ -49,10 +52,33 @@ func (m *Module) OpenDomain(ctx context.Context, by Actor, elid string, e mail.D
 	}
 	if found {
 		f.IPs, f.MaySSL = u.IPs, u.MaySSL()
+		f.Certificates = m.panelCertificates(ctx, owner)
 	}
 	if by.Level == mail.LevelUser {
 		return f, nil
 	}
 	f.Owners, err = m.Owners(ctx, by)
 	return f, err
+}
+
+// Now is the instant that what is shown is old or new at.
+func (m *Module) Now() time.Time { return m.db.Now() }
+
+// choicesLimit is how long a form waits for the panel to say which certificates
+// there are: it can do without.
+const choicesLimit = 2 * time.Second
+
+// panelCertificates are the names of the certificates that an owner has in the panel;
+// none where the panel does not say.
+func (m *Module) panelCertificates(ctx context.Context, owner string) []string {
+	if m.panel.Certificates == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, choicesLimit)
+	defer cancel()
+	names, err := m.panel.Certificates(ctx, owner)
+	if err != nil {
+		m.log.Warn().Err(err).Str("owner", owner).Msg("the panel does not say which certificates there are")
+	}
+	return names
 }

@@ -40,10 +40,13 @@ type field struct {
 }
 
 type control struct {
-	Name string `xml:"name,attr"`
-	If   []struct {
-		Hide string `xml:"hide,attr"`
-	} `xml:"if"`
+	Name string   `xml:"name,attr"`
+	If   []hiding `xml:"if"`
+	Else []hiding `xml:"else"`
+}
+
+type hiding struct {
+	Hide string `xml:"hide,attr"`
 }
 
 func metadata(t *testing.T) pages {
@@ -88,8 +91,8 @@ func TestEveryFieldOfAFormIsAParameter(t *testing.T) {
 					if !known[c.Name] {
 						t.Errorf("%s: field %q is no parameter", m.Name, c.Name)
 					}
-					for _, i := range c.If {
-						if !known[i.Hide] {
+					for _, i := range slices.Concat(c.If, c.Else) {
+						if i.Hide != "" && !known[i.Hide] {
 							t.Errorf("%s: %q hides %q, which is no field", m.Name, c.Name, i.Hide)
 						}
 					}

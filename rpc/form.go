@@ -71,12 +71,6 @@ func encode[E any](e E, values map[string]string) {
 	}
 }
 
-// unserved are the fields whose server part does not exist yet: their values are
-// checked and kept, and no form offers them.
-var unserved = []string{
-	"secure", "secure_alias", "ssl_name", "email",
-}
-
 // notInstalled are the fields whose filter is not there: a domain that has it on keeps
 // that, and nobody is offered it.
 func notInstalled(f mail.Filters) (fields []string) {
@@ -107,7 +101,7 @@ func domainForm(f module.DomainForm, by module.Actor) wire.Form {
 		delete(v, "active")
 	}
 
-	hidden := append(slices.Clone(unserved), notInstalled(f.Filters)...)
+	hidden := append(notInstalled(f.Filters), notSecured(v, f.MaySSL || f.Domain.Secure)...)
 	if !mail.DefaultAction(v["defaction"]).Forwards() {
 		hidden = append(hidden, "redirval")
 	}
@@ -121,8 +115,10 @@ func domainForm(f module.DomainForm, by module.Actor) wire.Form {
 		"ipsrc":       options(by.Lang, "emaildomain.edit", "ipsrc", "auto", "manual"),
 		"defaction":   {},
 		"dkim_keylen": options(by.Lang, "emaildomain.edit", "dkim_keylen", "1024", "2048"),
-		"ssl_name":    options(by.Lang, "emaildomain.edit", "ssl_name", string(mail.SelfSigned), string(mail.LetsEncrypt)),
 		"ip":          {},
+
+		"ssl_name":      sources(by.Lang, f.Certificates, v["ssl_name"]),
+		"ssl_challenge": challenges(by.Lang, "emaildomain.edit", "ssl_challenge"),
 	}
 	for _, a := range mail.DefaultActions {
 		slists["defaction"] = append(slists["defaction"], options(by.Lang, "emaildomain.edit", "defaction", string(a))...)

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"time"
@@ -117,17 +118,30 @@ func parseQuery(p params) (mail.Query, error) {
 	return q, nil
 }
 
-// domainList is a page of the list of mail domains.
-func domainList(ds []mail.Domain, total int64, q mail.Query, by module.Actor) wire.List {
+// listDomains is a page of the list of mail domains.
+func listDomains(ctx context.Context, m *module.Module, by module.Actor, p params) (any, error) {
+	q, err := parseQuery(p)
+	if err != nil {
+		return nil, err
+	}
+	ds, total, err := m.ListDomains(ctx, by, q)
+	if err != nil {
+		return nil, err
+	}
+	return domainList(ds, total, q, by, m.Now()), nil
+}
+
+func domainList(ds []mail.Domain, total int64, q mail.Query, by module.Actor, now time.Time) wire.List {
 	l := page{q.Sort, q.Desc, q.Limit, q.Offset}.list(total)
 	for _, d := range ds {
 		v := d.Values()
-		for _, only := range []string{"ipsrc", "dkim_selector", "dkim_keylen", "secure_alias", "ssl_name", "email", "sendany", "mailrate"} {
+		for _, only := range []string{"ipsrc", "dkim_selector", "dkim_keylen", "secure_alias", "ssl_name", "ssl_challenge", "email", "sendany", "mailrate"} {
 			delete(v, only) // the form has these
 		}
-		v["mailboxes"], v["used"], v["ssl_expire"], v["note"] = strconv.FormatInt(d.Mailboxes, 10), strconv.FormatInt(d.Used, 10), "", d.Note
+		v["mailboxes"], v["used"], v["note"] = strconv.FormatInt(d.Mailboxes, 10), strconv.FormatInt(d.Used, 10), d.Note
+		v["ssl_expire"], v["ssl_state"] = "", ""
 		if !d.SSLExpire.IsZero() {
-			v["ssl_expire"] = d.SSLExpire.Format(time.DateOnly)
+			v["ssl_expire"], v["ssl_state"] = d.SSLExpire.Format(time.DateOnly), sslState(d.SSLExpire, now)
 		}
 		if by.Level == mail.LevelUser {
 			delete(v, "owner")

@@ -14,7 +14,7 @@ import (
 
 // methods is everything the panel can call, by the name it calls it.
 var methods = map[string]method{
-	"emaildomain":         list(mail.LevelUser, (*module.Module).ListDomains, parseQuery, domainList),
+	"emaildomain":         {wire.KindList, mail.LevelUser, nil, listDomains},
 	"emaildomain.edit":    form(mail.LevelUser, (*module.Module).OpenDomain, (*module.Module).AddDomain, (*module.Module).EditDomain, domainForm, "emaildomain"),
 	"emaildomain.delete":  group(mail.LevelUser, (*module.Module).DeleteDomains),
 	"emaildomain.suspend": group(mail.LevelUser, (*module.Module).SuspendDomains),

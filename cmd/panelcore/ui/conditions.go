@@ -11,8 +11,8 @@ import (
 type condition struct {
 	Control string `json:"control"`
 	Value   string `json:"value"`
-	Else    bool   `json:"else,omitempty"` // it holds while no value of the control's others does
-	Hide    string `json:"hide"`
+	Else    bool   `json:"else,omitempty"`   // it holds while no value of the control's others does
+	Hide    string `json:"hide"`             // empty: nothing; its value is only one that else is not about
 	Shadow  bool   `json:"shadow,omitempty"` // seen, but not to be changed
 }
 
@@ -21,7 +21,7 @@ func conditions(pages []*tree.Node) []condition {
 	for _, n := range pages {
 		each(n, func(control *tree.Node) {
 			for _, c := range control.Children {
-				if (c.Name == "if" || c.Name == "else") && c.Attr("hide") != "" {
+				if c.Name == "if" || c.Name == "else" && c.Attr("hide") != "" {
 					cs = append(cs, condition{control.Attr("name"), c.Attr("value"), c.Name == "else", c.Attr("hide"), c.Attr("shadow") == "yes"})
 				}
 			}
@@ -70,7 +70,7 @@ func removed(cs []condition, pages []*tree.Node, hidden []string) map[string]boo
 func (p *formPage) apply(cs []condition) {
 	off := map[string]string{}
 	for _, c := range cs {
-		if holds(c, cs, p.values) && off[c.Hide] != "hidden" {
+		if c.Hide != "" && holds(c, cs, p.values) && off[c.Hide] != "hidden" {
 			off[c.Hide] = "hidden"
 			if c.Shadow {
 				off[c.Hide] = "shadow"

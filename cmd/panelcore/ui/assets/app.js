@@ -187,7 +187,7 @@
       ? !all.some((o) => o.control === c.control && !o.else && o.value === value(c.control))
       : value(c.control) === c.value;
     const off = {};
-    for (const c of all) {
+    for (const c of all.filter((c) => c.hide)) {
       if (!(c.hide in off)) off[c.hide] = '';
       if (holds(c) && off[c.hide] !== 'hidden') off[c.hide] = c.shadow ? 'shadow' : 'hidden';
     }
