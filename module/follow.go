@@ -41,6 +41,9 @@ func (m *Module) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := m.keepParams(ctx); err != nil {
+		return err
+	}
 	var recorded, keyless []mail.Name
 	var owners []string
 	var was string

@@ -105,11 +105,16 @@ func (m *Module) params(ctx context.Context) (mail.Params, mail.Settings, error)
 		return p, mail.Settings{}, fmt.Errorf("ask for the server's settings: %w", err)
 	}
 	s, err := m.Settings(ctx)
+	return ownParams(p, s), s, err
+}
+
+// ownParams are the panel's settings, with what the module has of its own.
+func ownParams(p mail.Params, s mail.Settings) mail.Params {
 	if s.MailHost != "" {
 		p.MailHost = s.MailHost
 	}
 	if s.DMARC != "" {
 		p.DMARCTemplate = s.DMARC
 	}
-	return p, s, err
+	return p
 }

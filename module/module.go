@@ -50,6 +50,7 @@ type Module struct {
 	dial        dns.Dialer                    // that name servers are asked by; nil: net.Dialer
 	drift       atomic.Int64                  // files that differed and could not be put right, as of the last reconcile
 	proofs      proofs                        // that certificates are served
+	orders      orders                        // of certificates
 }
 
 // A Panel is what the module asks the panel core. The functions may call back

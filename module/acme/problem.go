@@ -59,6 +59,19 @@ func (p *Problem) CountsAsFailure() bool {
 	return p.Kind == Unproven || p.Kind == Refused || p.Kind == Forbidden || p.Kind == Odd
 }
 
+// OfAll says that every other order of the account would meet the same: nobody
+// answers, or it is about the account itself.
+func (p *Problem) OfAll() bool {
+	switch p.Kind {
+	case Unreachable, BadAccount:
+		return true
+	case RateLimited: // of an order, of names, or of all: there is one type for the three
+		said, _, _ := strings.Cut(strings.ToLower(p.Detail), "http") // addresses of explanations name everything
+		return said == "" || strings.Contains(said, "account") || strings.Contains(said, "ip address")
+	}
+	return false
+}
+
 // sentences are the problem types of RFC 8555 section 6.7 and RFC 9773: the kind
 // and the sentence of each.
 var sentences = map[string]struct {

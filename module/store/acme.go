@@ -50,6 +50,13 @@ func (tx *Tx) NoteEvent(ctx context.Context, directory string, e Event, names []
 	return err
 }
 
+// Noted says that an event was noted since then.
+func (tx *Tx) Noted(ctx context.Context, directory string, e Event, names []mail.Name, since time.Time) (noted bool, err error) {
+	_, err = tx.row(ctx, `SELECT EXISTS (SELECT 1 FROM acme_event WHERE directory = ? AND at >= ? AND what = ? AND names = ?)`,
+		[]any{directory, since.UnixMilli(), string(e), mail.JoinNames(names)}, &noted)
+	return noted, err
+}
+
 // ForgetEvents drops the events that no count needs any longer.
 func (tx *Tx) ForgetEvents(ctx context.Context) error {
 	_, err := tx.exec(ctx, `DELETE FROM acme_event WHERE at < ?`, tx.Now.Add(-eventsKept).UnixMilli())

@@ -43,8 +43,8 @@ func (o OrderRow) same(p OrderRow) bool {
 // authorised says that the domain of a certificate has one of an authority.
 const authorised = `(name = 'default' OR EXISTS (SELECT 1 FROM domain d WHERE d.name = certificate.name AND d.secure = 1 AND d.ssl_name = 'letsencrypt'))`
 
-// secured says that a certificate is served.
-const secured = `(name = 'default' OR EXISTS (SELECT 1 FROM domain d WHERE d.name = certificate.name AND d.secure = 1))`
+// unvouched says that the domain of a certificate has one that it signs itself.
+const unvouched = `(name = 'default' OR EXISTS (SELECT 1 FROM domain d WHERE d.name = certificate.name AND d.secure = 1 AND d.ssl_name = 'selfsigned'))`
 
 // DropOrders removes the orders of domains that are gone, or want none any more.
 func (tx *Tx) DropOrders(ctx context.Context) error {
@@ -56,14 +56,6 @@ func (tx *Tx) DropOrders(ctx context.Context) error {
 // RestOrders notes that no order is under way: the process has just begun.
 func (tx *Tx) RestOrders(ctx context.Context) error {
 	_, err := tx.exec(ctx, `UPDATE ssl_order SET step = '' WHERE step <> ''`)
-	return err
-}
-
-// PutOffOrders has every order wait until then that is due before, for the reason of
-// o's: what an authority does not take of one it does not take of others.
-func (tx *Tx) PutOffOrders(ctx context.Context, o OrderRow, until time.Time) error {
-	_, err := tx.exec(ctx, `UPDATE ssl_order SET due = ?, kind = ?, text = ?, args = (SELECT args FROM ssl_order WHERE domain = ?), detail = ?
-		WHERE due < ? AND domain <> ? AND step = ''`, until.UnixMilli(), o.Kind, o.Text, o.Domain, o.Detail, until.UnixMilli(), o.Domain)
 	return err
 }
 
@@ -84,7 +76,7 @@ func (tx *Tx) RenewalsToAsk(ctx context.Context, most int) ([]CertificateRow, er
 // SelfSignedEnding are the certificates that nobody vouches for, are served, and end
 // before then, at most most.
 func (tx *Tx) SelfSignedEnding(ctx context.Context, before time.Time, most int) ([]CertificateRow, error) {
-	return tx.certificates(ctx, `source = 'selfsigned' AND expire < ? AND `+secured+` ORDER BY expire, name LIMIT ?`, before.UnixMilli(), most)
+	return tx.certificates(ctx, `source = 'selfsigned' AND expire < ? AND `+unvouched+` ORDER BY expire, name LIMIT ?`, before.UnixMilli(), most)
 }
 
 func (tx *Tx) certificates(ctx context.Context, where string, args ...any) (cs []CertificateRow, err error) {
@@ -112,7 +104,7 @@ func (tx *Tx) Due(ctx context.Context, rotate, last time.Duration) (time.Time, e
 		UNION ALL SELECT min(CASE WHEN ask > 0 AND ask < renew THEN ask ELSE renew END) FROM certificate WHERE source = 'letsencrypt' AND renew > 0
 			AND NOT EXISTS (SELECT 1 FROM ssl_order o WHERE o.domain = certificate.name)
 			AND `+authorised+`
-		UNION ALL SELECT min(expire) - ?2 FROM certificate WHERE source = 'selfsigned' AND `+secured+`
+		UNION ALL SELECT min(expire) - ?2 FROM certificate WHERE source = 'selfsigned' AND `+unvouched+`
 		UNION ALL SELECT min(due) FROM record WHERE state = 'pending'
 		UNION ALL SELECT min(due) FROM dkim_key WHERE state <> 'signing'
 		UNION ALL SELECT min(max(due, since + ?1)) FROM dkim_key WHERE state = 'signing' AND ?1 > 0

@@ -1,0 +1,264 @@
+package module
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"maildomain/module/acme"
+	"maildomain/module/dns"
+	"maildomain/module/mail"
+	"maildomain/module/store"
+)
+
+const (
+	ordersAtOnce = 4
+	ordersRead   = 64              // of those that are due, at one go
+	orderLimit   = 5 * time.Minute // for one
+	orderGlance  = time.Second     // between two looks for new ones while others are under way
+	orderRest    = 5 * time.Minute // after a fault of our own
+)
+
+// orders are the certificates that are being ordered.
+type orders struct {
+	roots *x509.CertPool // that authorities are trusted by; nil: the system's
+	dial  dns.Dialer     // that they are reached by; nil: net.Dialer
+	reach dns.Dialer     // that our own proofs are looked at by; nil: net.Dialer
+
+	rested  bool                 // the first round of this process is over
+	opening sync.Mutex           // one account at a time
+	signed  map[string]time.Time // certificates that were made anew, and when
+
+	mu      sync.Mutex
+	names   map[mail.Name]bool // in the orders that are under way
+	proving map[heldProof]bool // that are to stand
+}
+
+// Ordering says that certificates are being ordered, or to be ordered by now.
+func (m *Module) Ordering(ctx context.Context) bool {
+	m.orders.mu.Lock()
+	under := len(m.orders.names) > 0
+	m.orders.mu.Unlock()
+	if under {
+		return true
+	}
+	due := false
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		os, err := tx.OrdersDue(ctx, 1)
+		due = len(os) > 0
+		return err
+	})
+	return err == nil && due
+}
+
+// Orders works off what is due of certificates: those that end are ordered anew or
+// made anew, and orders are gone on with, at most ordersAtOnce together. It returns
+// when nothing is due any more, is harmless at any time, and is called by one at a time.
+func (m *Module) Orders(ctx context.Context) error {
+	return errors.Join(m.tidyOrders(ctx), m.renewals(ctx), m.workOff(ctx))
+}
+
+// tidyOrders clears away what earlier orders left.
+func (m *Module) tidyOrders(ctx context.Context) error {
+	if !m.orders.rested {
+		err := m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+			tx.Aside()
+			return errors.Join(tx.RestOrders(ctx), tx.DropOrders(ctx), tx.ForgetEvents(ctx))
+		})
+		if err != nil {
+			return fmt.Errorf("look after the orders that were under way: %w", err)
+		}
+		m.orders.rested = true
+	}
+	return m.dropProofs(ctx)
+}
+
+// workOff does the orders that are due, until there are none.
+func (m *Module) workOff(ctx context.Context) error {
+	ended := make(chan error, ordersAtOnce)
+	tried := map[string]time.Time{}
+	var failed error
+	for under := 0; ; {
+		var next *store.OrderRow
+		if under < ordersAtOnce && ctx.Err() == nil {
+			var err error
+			if next, err = m.nextOrder(ctx, tried); err != nil {
+				failed = errors.Join(failed, err)
+			}
+		}
+		if next != nil {
+			tried[next.Domain] = next.Due
+			under++
+			go func() { ended <- m.order(ctx, *next) }()
+			continue
+		}
+		if under == 0 {
+			return errors.Join(failed, ctx.Err())
+		}
+		wait := time.NewTimer(orderGlance)
+		select {
+		case err := <-ended:
+			failed = errors.Join(failed, err)
+			under--
+		case <-wait.C:
+		}
+		wait.Stop()
+	}
+}
+
+// nextOrder is an order that is due, and of whose names none is being ordered, which
+// is then noted to be; nil where there is none. One that was tried when it was due
+// then is not tried again.
+func (m *Module) nextOrder(ctx context.Context, tried map[string]time.Time) (*store.OrderRow, error) {
+	var due []store.OrderRow
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		due, err = tx.OrdersDue(ctx, ordersRead)
+		return err
+	})
+	m.orders.mu.Lock()
+	defer m.orders.mu.Unlock()
+	for _, o := range due {
+		if at, was := tried[o.Domain]; was && at.Equal(o.Due) || slices.ContainsFunc(o.Names, func(n mail.Name) bool { return m.orders.names[n] }) {
+			continue
+		}
+		if m.orders.names == nil {
+			m.orders.names = map[mail.Name]bool{}
+		}
+		for _, n := range o.Names {
+			m.orders.names[n] = true
+		}
+		return &o, err
+	}
+	return nil, err
+}
+
+// order does one order, and notes what became of it.
+func (m *Module) order(ctx context.Context, o store.OrderRow) error {
+	defer func(names []mail.Name) {
+		m.orders.mu.Lock()
+		defer m.orders.mu.Unlock()
+		for _, n := range names {
+			delete(m.orders.names, n)
+		}
+	}(o.Names)
+	limited, cancel := context.WithTimeoutCause(ctx, orderLimit, errSlow)
+	defer cancel()
+	w, wanted, err := m.wish(limited, o)
+	if err == nil && wanted {
+		err = m.fill(limited, &w)
+	}
+	switch {
+	case err == nil, errors.Is(err, store.ErrGivenUp):
+		return nil
+	case ctx.Err() != nil: // it goes on at the next start
+		return nil
+	}
+	if w.order.Domain == "" {
+		w.order = o
+	}
+	return m.unfilled(ctx, w, err)
+}
+
+// errSlow ends an order that takes too long; the next try goes on with it.
+var errSlow = &acme.Problem{Kind: acme.Unreachable, Text: "acme_unreachable", Cause: errors.New("it was not done in time")}
+
+// fill obtains the certificate of a wish and puts it into service.
+func (m *Module) fill(ctx context.Context, w *wish) error {
+	if w.reuse != nil {
+		return m.filled(ctx, w, w.reuse.Certificate, acme.Renewal{At: w.reuse.Renew, Ask: w.reuse.Ask})
+	}
+	dir := m.directory(w.set)
+	a, err := m.account(ctx, dir, w)
+	if err != nil {
+		return err
+	}
+	solver, done, err := m.solver(ctx, dir, a, w)
+	if err != nil {
+		return err
+	}
+	defer done()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	c, err := dir.Order(ctx, a, acme.Request{
+		Names: w.order.Names, Solver: solver, Begun: acme.Begun{URL: w.order.URL, Key: w.order.Key},
+		Key: w.key(), Replaces: w.replaces(),
+		Keep: func(ctx context.Context, b acme.Begun) error { return m.begun(ctx, w, b) },
+		Step: func(s acme.Step) {
+			if err := m.step(ctx, w, s); errors.Is(err, store.ErrGivenUp) {
+				giveUp(err)
+			}
+		},
+		Left: func(n mail.Name, err error) {
+			m.log.Warn().Err(err).Str("name", n.String()).Msg("a proof for the certificate authority could not be taken away yet")
+		},
+	})
+	if err != nil {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	if err := m.issued(ctx, w); err != nil {
+		return err
+	}
+	at, err := dir.Renewal(ctx, c.Chain)
+	if err != nil {
+		m.log.Warn().Err(err).Str("domain", w.order.Domain).Msg("the authority does not say when to renew; a third of the lifetime is left then")
+	}
+	return m.filled(ctx, w, c, at)
+}
+
+// filled puts a certificate into service; with it the order is over.
+func (m *Module) filled(ctx context.Context, w *wish, c mail.Certificate, at acme.Renewal) error {
+	if err := m.install(ctx, itself, "emaildomain.ssl.issue", mail.StoredName(w.order.Domain), c, mail.LetsEncrypt, at); err != nil {
+		return fmt.Errorf("put the certificate of %s into service: %w", w.order.Domain, err)
+	}
+	return m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
+		tx.Aside()
+		return tx.FinishOrder(ctx, w.order)
+	})
+}
+
+// begun writes a new order at the authority down.
+func (m *Module) begun(ctx context.Context, w *wish, b acme.Begun) error {
+	o := w.order
+	o.Directory, o.URL, o.Key = w.set.ACME.Directory, b.URL, b.Key
+	err := m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
+		tx.Aside()
+		if err := tx.NoteEvent(ctx, o.Directory, store.OrderBegun, o.Names); err != nil {
+			return err
+		}
+		return tx.SetOrder(ctx, w.order, o)
+	})
+	if err == nil {
+		w.order = o
+	}
+	return err
+}
+
+// step writes down how far an order is.
+func (m *Module) step(ctx context.Context, w *wish, s acme.Step) error {
+	o := w.order
+	o.Step, o.Challenge = string(s), w.challenge
+	err := m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
+		tx.Aside()
+		return tx.SetOrder(ctx, w.order, o)
+	})
+	if err == nil {
+		w.order = o
+	}
+	return err
+}
+
+// issued counts a certificate, once for each order.
+func (m *Module) issued(ctx context.Context, w *wish) error {
+	return m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
+		tx.Aside()
+		noted, err := tx.Noted(ctx, w.order.Directory, store.OrderFilled, w.order.Names, w.order.Since)
+		if noted || err != nil {
+			return err
+		}
+		return tx.NoteEvent(ctx, w.order.Directory, store.OrderFilled, w.order.Names)
+	})
+}

@@ -1,0 +1,162 @@
+package module
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"maildomain/module/acme"
+	"maildomain/module/mail"
+	"maildomain/module/store"
+)
+
+const (
+	renewalsAtOnce   = 64            // that are begun at one go
+	askedAgain       = 6 * time.Hour // when an authority did not answer
+	selfSignedLasts  = 2 * 365 * 24 * time.Hour
+	selfSignedBefore = 30 * 24 * time.Hour // its end it is made anew
+	latestRenewal    = 24 * time.Hour      // before the end, whatever an authority proposes
+)
+
+// renewals has certificates ordered anew whose time has come, and makes those anew that
+// nobody vouches for. One that should have been long ago, for nobody ran, is ordered once.
+func (m *Module) renewals(ctx context.Context) error {
+	var ask, due, ending []store.CertificateRow
+	var set mail.Settings
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if ask, err = tx.RenewalsToAsk(ctx, renewalsAtOnce); err != nil {
+			return err
+		}
+		if due, err = tx.RenewalsDue(ctx, renewalsAtOnce); err != nil {
+			return err
+		}
+		if ending, err = tx.SelfSignedEnding(ctx, tx.Now.Add(selfSignedBefore), renewalsAtOnce); err != nil {
+			return err
+		}
+		set, err = settings(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("look for certificates that end: %w", err)
+	}
+	failed := m.askRenewals(ctx, set, ask)
+	for _, c := range due {
+		failed = errors.Join(failed, m.orderAnew(ctx, c.Name))
+	}
+	for _, c := range ending {
+		failed = errors.Join(failed, m.signAnew(ctx, c))
+	}
+	return failed
+}
+
+// askRenewals asks the authority when certificates are to be renewed (RFC 9773), until
+// it does not answer.
+func (m *Module) askRenewals(ctx context.Context, set mail.Settings, rows []store.CertificateRow) error {
+	dir, silent := m.directory(set), false
+	for _, c := range rows {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		at := acme.Renewal{At: c.Renew, Ask: m.db.Now().Add(askedAgain)}
+		if !silent {
+			told, err := dir.Renewal(ctx, c.Chain)
+			if p, is := errors.AsType[*acme.Problem](err); is {
+				silent = p.Kind == acme.Unreachable
+			}
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err != nil:
+				m.log.Warn().Err(err).Str("domain", c.Name).Msg("the authority does not say when to renew; what it said last holds")
+			default:
+				at = told
+			}
+		}
+		if latest := c.Expire.Add(-latestRenewal); at.At.After(latest) {
+			at.At = latest
+		}
+		if at.Why != "" && at.At.Before(c.Renew) {
+			m.log.Info().Str("domain", c.Name).Time("renew", at.At).Str("why", at.Why).Msg("the authority wants a certificate renewed early")
+		}
+		err := m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+			tx.Aside()
+			return tx.SetRenewal(ctx, c, at.At, at.Ask)
+		})
+		if err != nil {
+			return fmt.Errorf("note when to renew the certificate of %s: %w", c.Name, err)
+		}
+	}
+	return nil
+}
+
+// orderAnew has the certificate of a domain ordered, if it is to be renewed still.
+func (m *Module) orderAnew(ctx context.Context, name string) error {
+	err := m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		tx.Aside()
+		c, found, err := tx.Certificate(ctx, name)
+		if err != nil || !found || c.Source != mail.LetsEncrypt || c.Renew.IsZero() || c.Renew.After(tx.Now) {
+			return err
+		}
+		if _, ordered, err := tx.Order(ctx, name); ordered || err != nil {
+			return err
+		}
+		names, err := namesOf(ctx, tx, c)
+		if err != nil || len(names) == 0 {
+			return err
+		}
+		return tx.PutOrder(ctx, store.OrderRow{Domain: name, Names: names, Since: tx.Now, Due: tx.Now})
+	})
+	if err != nil {
+		return fmt.Errorf("have the certificate of %s renewed: %w", name, err)
+	}
+	return nil
+}
+
+// namesOf are the names that a certificate's domain wants one for now, sorted; those
+// that it has, for the server's own.
+func namesOf(ctx context.Context, tx *store.Tx, c store.CertificateRow) ([]mail.Name, error) {
+	if c.Name != mail.ServerCertificate {
+		d, _, err := tx.Domain(ctx, mail.StoredName(c.Name))
+		return sortedNames(d.SecureAlias), err
+	}
+	chain, err := mail.ParseChain(c.Chain)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate of %s: %w", c.Name, err)
+	}
+	var names []mail.Name
+	for _, s := range chain.Names {
+		if n, err := mail.ParseName(s); err == nil { // a wildcard was somebody else's
+			names = append(names, n)
+		}
+	}
+	return sortedNames(names), nil
+}
+
+// signAnew makes a certificate anew that nobody vouches for.
+func (m *Module) signAnew(ctx context.Context, c store.CertificateRow) error {
+	if last := m.orders.signed[c.Name]; m.db.Now().Before(last.Add(askedAgain)) {
+		return nil // it was of no use
+	}
+	if m.orders.signed == nil {
+		m.orders.signed = map[string]time.Time{}
+	}
+	m.orders.signed[c.Name] = m.db.Now()
+	var names []mail.Name
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		names, err = namesOf(ctx, tx, c)
+		return err
+	})
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	now := m.db.Now()
+	fresh, err := mail.SelfSign(names, now, now.Add(selfSignedLasts))
+	if err != nil {
+		return err
+	}
+	if err := m.install(ctx, itself, "emaildomain.ssl.renew", mail.StoredName(c.Name), fresh, mail.SelfSigned, acme.Renewal{}); err != nil {
+		return fmt.Errorf("put a new certificate of %s into service: %w", c.Name, err)
+	}
+	return nil
+}
