@@ -133,12 +133,12 @@ func (tx *Tx) SetRecord(ctx context.Context, n mail.Name, was, r RecordRow) erro
 func (tx *Tx) renewNote(ctx context.Context, n mail.Name) error {
 	_, err := tx.exec(ctx, `UPDATE domain SET note = new.note FROM (SELECT CASE
 		WHEN EXISTS (SELECT 1 FROM finding WHERE domain = ?1 AND state = 'wrong' AND why <> 'tls') THEN 'dns'
-		WHEN EXISTS (SELECT 1 FROM record r WHERE r.domain = ?1 AND r.wanted = 1 AND r.state IN ('refused', 'conflict', 'no_zone')
+		WHEN EXISTS (SELECT 1 FROM record r WHERE r.domain = ?1 AND r.wanted = 1 AND r.why <> 'acme' AND r.state IN ('refused', 'conflict', 'no_zone')
 			AND NOT EXISTS (SELECT 1 FROM finding f WHERE f.domain = ?1 AND f.name = r.name AND f.type = r.type AND f.state = 'right')) THEN 'dns'
 		WHEN d.secure AND EXISTS (SELECT 1 FROM finding WHERE domain = ?1 AND state = 'wrong' AND why = 'tls') THEN 'ssl'
 		WHEN d.secure AND EXISTS (SELECT 1 FROM ssl_order WHERE domain = ?1 AND kind <> '') THEN 'ssl'
 		WHEN d.secure AND EXISTS (SELECT 1 FROM certificate WHERE name = ?1 AND problem <> '') THEN 'ssl'
-		WHEN EXISTS (SELECT 1 FROM record WHERE domain = ?1 AND wanted = 1 AND state = 'pending') THEN 'dns_pending'
+		WHEN EXISTS (SELECT 1 FROM record WHERE domain = ?1 AND wanted = 1 AND why <> 'acme' AND state = 'pending') THEN 'dns_pending'
 		WHEN EXISTS (SELECT 1 FROM dkim_key WHERE domain = ?1 AND state = 'new') THEN 'dns_pending'
 		WHEN d.secure AND EXISTS (SELECT 1 FROM ssl_order WHERE domain = ?1) THEN 'ssl_pending'
 		ELSE '' END AS note FROM domain d WHERE d.name = ?1) AS new
