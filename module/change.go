@@ -21,6 +21,7 @@ type deed struct {
 	domain        mail.Name           // that it is about, where it has records
 	dns           []mail.Name         // domains whose records are to be handed over after it
 	records       []store.RecordShift // of these domains
+	needs         []mail.Record       // all that the domain is to have
 	before, after map[string]string   // settings of the object; nil: it is not there
 	plan          []files.Change      // of files
 	made          []mail.Address      // mailboxes whose directories are to be made before the commit
@@ -46,6 +47,7 @@ type move struct {
 func (m *Module) change(ctx context.Context, by Actor, function, object string, decide func(context.Context, *store.Tx) (*deed, error)) error {
 	var published error
 	var would *deed
+	handed := func() []store.RecordRow { return nil }
 	err := m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if by.Preview == nil {
 			again, err := repeated(ctx, tx, by, function, cmp.Or(by.about, object))
@@ -86,6 +88,7 @@ func (m *Module) change(ctx context.Context, by Actor, function, object string, 
 			}
 		}
 		tx.OnCommit(func() {
+			handed = m.handOverSoon(ctx, d) // meanwhile the files
 			published = m.publish(staged, d, by.RequestID)
 			m.tell(tx.Now, by, function, object, d, published)
 		})
@@ -98,23 +101,34 @@ func (m *Module) change(ctx context.Context, by Actor, function, object string, 
 	if err != nil {
 		return err
 	}
-	m.handOverSoon(ctx, would)
+	rows := handed()
+	if by.Records != nil && len(rows) > 0 && would.before == nil { // what is new was never checked
+		by.Records.Records = recordStates(would.needs, rows, nil)
+	}
 	return published
 }
 
-// handOverSoon hands over what a change wants in DNS, unless the name server has just
-// been silent: then the background does it.
-func (m *Module) handOverSoon(ctx context.Context, d *deed) {
+// handOverSoon begins to hand over what a change wants in DNS, unless the name server
+// has just been silent: then the background does it. What it returns waits for the end,
+// and says how the records of the last domain stand then; none where that is not known.
+func (m *Module) handOverSoon(ctx context.Context, d *deed) (handed func() []store.RecordRow) {
 	if d == nil || len(d.dns) == 0 || m.db.Now().UnixMilli() < m.silentUntil.Load() {
-		return
+		return func() []store.RecordRow { return nil }
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverLimit)
-	defer cancel()
-	for _, n := range d.dns {
-		if err := m.HandOver(ctx, n); err != nil {
-			m.log.Warn().Err(err).Str("domain", n.String()).Msg("records were not handed over; it will be tried again")
+	end := make(chan []store.RecordRow, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverLimit)
+		defer cancel()
+		var rows []store.RecordRow
+		for _, n := range d.dns {
+			var err error
+			if rows, err = m.handOverNow(ctx, n); err != nil {
+				m.log.Warn().Err(err).Str("domain", n.String()).Msg("records were not handed over; it will be tried again")
+			}
 		}
-	}
+		end <- rows
+	}()
+	return func() []store.RecordRow { return <-end }
 }
 
 // changeDomain is change for a mail domain. Decide gets the domain as it stands, nil

@@ -61,6 +61,12 @@ func (m *Module) DomainRecords(ctx context.Context, by Actor, elid string) (Read
 	if err != nil {
 		return r, err
 	}
+	r.Records = recordStates(records, rows, r.Findings)
+	return r, nil
+}
+
+// recordStates are records as rows and findings have them.
+func recordStates(records []mail.Record, rows []store.RecordRow, findings []store.Finding) (states []RecordState) {
 	for _, rec := range records {
 		s := RecordState{Record: rec}
 		for _, row := range rows {
@@ -69,14 +75,14 @@ func (m *Module) DomainRecords(ctx context.Context, by Actor, elid string) (Read
 				s.Handed, s.Reason = row.State, row.Reason
 			}
 		}
-		for i, f := range r.Findings {
+		for i, f := range findings {
 			if f.Name == rec.Name && f.Type == rec.Type && f.Why == rec.Why {
-				s.Checked = &r.Findings[i]
+				s.Checked = &findings[i]
 			}
 		}
-		r.Records = append(r.Records, s)
+		states = append(states, s)
 	}
-	return r, nil
+	return states
 }
 
 // checkLimit bounds what a check waits for name servers in all.

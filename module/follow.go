@@ -115,7 +115,7 @@ func (m *Module) refresh(ctx context.Context, facts publication, n mail.Name) er
 		return m.want(ctx, tx, did, facts, d, keys)
 	})
 	if err == nil {
-		m.handOverSoon(ctx, did)
+		m.handOverSoon(ctx, did)()
 	}
 	return err
 }

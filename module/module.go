@@ -98,6 +98,7 @@ type Actor struct {
 	RequestID string // empty: the call cannot be repeated safely
 	RemoteIP  string
 	Preview   *Preview // not nil: nothing is changed, and this is told what would be
+	Records   *Reading // not nil: is told what records a new domain needs and how each stands; none where that is to be read
 
 	about string // what answers are kept under; empty: the object that is changed
 }

@@ -2,6 +2,7 @@ package module
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net"
@@ -81,6 +82,7 @@ func (m *Module) want(ctx context.Context, tx *store.Tx, did *deed, p publicatio
 	if d != nil {
 		n = d.Name
 	}
+	did.needs = records
 	shifts, err := tx.WantRecords(ctx, n, records)
 	if len(shifts) > 0 {
 		did.dns, did.records = append(did.dns, n), append(did.records, shifts...)
@@ -116,17 +118,25 @@ func (l *lanes) of(n mail.Name) chan struct{} {
 // what became of each. One domain is handed over by one at a time: an older state
 // would overtake a newer one.
 func (m *Module) HandOver(ctx context.Context, n mail.Name) error {
+	_, err := m.handOverNow(ctx, n)
+	return err
+}
+
+// handOverNow is HandOver that says how the domain's rows stand after it. That is noted
+// beside what goes on; reads that come later wait for it.
+func (m *Module) handOverNow(ctx context.Context, n mail.Name) (after []store.RecordRow, err error) {
 	lane := m.lanes.of(n)
 	select {
 	case lane <- struct{}{}:
-		defer func() { <-lane }()
 	case <-ctx.Done():
-		return fmt.Errorf("wait for an earlier hand-over of %s: %w", n, ctx.Err())
+		return nil, fmt.Errorf("wait for an earlier hand-over of %s: %w", n, ctx.Err())
 	}
+	leave := func() { <-lane }
+	defer func() { leave() }()
 	var rows, shared []store.RecordRow
 	var set mail.Settings
 	var now time.Time
-	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		if rows, err = tx.RecordsOf(ctx, n); err != nil {
 			return err
 		}
@@ -148,11 +158,11 @@ func (m *Module) HandOver(ctx context.Context, n mail.Name) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	changes, about := recordChanges(rows)
 	if len(changes)+len(shared) == 0 {
-		return nil
+		return rows, nil
 	}
 	var outcomes []mail.RecordOutcome
 	if len(changes) > 0 {
@@ -161,34 +171,46 @@ func (m *Module) HandOver(ctx context.Context, n mail.Name) error {
 	if slices.ContainsFunc(outcomes, func(o mail.RecordOutcome) bool { return o.Handed == mail.Pending }) {
 		m.silentUntil.Store(now.Add(restAfterSilence).UnixMilli())
 	}
-	// However it ended, and though nobody waits any longer, it is noted.
-	err = m.db.Note(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
+	type step struct{ was, is store.RecordRow }
+	var steps []step
+	for _, was := range shared { // stands on for the others
+		is := was
+		is.State = mail.Published
+		steps = append(steps, step{was, is})
+	}
+	for i, o := range outcomes {
+		for _, was := range about[i] {
+			is := was
+			is.State, is.Reason = o.Handed, o.Reason
+			if o.Handed == mail.Pending {
+				is.Due, is.Tries = now.Add(mail.Delay(is.Tries)), is.Tries+1
+			}
+			steps = append(steps, step{was, is})
+		}
+	}
+	noted := leave
+	leave = func() {} // whoever is next finds what is noted
+	m.db.Note(func(ctx context.Context, tx *store.Tx) error {
 		tx.Aside()
-		for _, was := range shared { // stands on for the others
-			r := was
-			r.State = mail.Published
-			if err := tx.SetRecord(ctx, n, was, r); err != nil {
+		for _, s := range steps {
+			if err := tx.SetRecord(ctx, n, s.was, s.is); err != nil {
 				return err
 			}
 		}
-		for i, o := range outcomes {
-			for _, was := range about[i] {
-				r := was
-				r.State, r.Reason = o.Handed, o.Reason
-				if o.Handed == mail.Pending {
-					r.Due, r.Tries = now.Add(mail.Delay(r.Tries)), r.Tries+1
-				}
-				if err := tx.SetRecord(ctx, n, was, r); err != nil {
-					return err
-				}
-			}
-		}
 		return tx.RenewNote(ctx, n)
+	}, func(err error) {
+		noted()
+		if err != nil && !errors.Is(err, store.ErrClosed) { // the rows are pending still: it is done again
+			m.log.Error().Err(err).Str("domain", n.String()).Msg("what became of records was not noted")
+		}
 	})
-	if err != nil {
-		return fmt.Errorf("note what became of the records of %s: %w", n, err)
+	for _, r := range rows {
+		if i := slices.IndexFunc(steps, func(s step) bool { return s.was.Name == r.Name && s.was.Type == r.Type && s.was.Value == r.Value }); i >= 0 {
+			r = steps[i].is
+		}
+		after = append(after, r)
 	}
-	return nil
+	return after, nil
 }
 
 // recordChanges are rows as changes of whole record sets, with the rows that each is

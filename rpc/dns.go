@@ -158,11 +158,15 @@ func exportKey(ctx context.Context, m *module.Module, by module.Actor, p params)
 // withRecords adds to the answer of a saving call the records of the domain, and
 // whether each stands, where it has any that were handed over.
 func withRecords(ctx context.Context, m *module.Module, by module.Actor, ok wire.OK) wire.OK {
-	r, err := m.DomainRecords(ctx, by, ok.ID)
-	if err != nil || !r.Domain.DKIM && !r.Domain.DMARC && !r.Domain.Secure {
-		return ok // what was saved is saved
+	records := by.Records.Records
+	if len(records) == 0 {
+		r, err := m.DomainRecords(ctx, by, ok.ID)
+		if err != nil || !r.Domain.DKIM && !r.Domain.DMARC && !r.Domain.Secure {
+			return ok // what was saved is saved
+		}
+		records = r.Records
 	}
-	for _, rec := range r.Records {
+	for _, rec := range records {
 		state, _ := recordState(rec, by.Lang)
 		for _, f := range rec.Fields() {
 			ok.DNS = append(ok.DNS, wire.DNSRecord{Name: f.Name, Type: string(f.Type), Value: f.Value, State: state})

@@ -139,6 +139,10 @@ func form[E, F any, I fmt.Stringer](level mail.Level,
 			return show(f, by), nil
 		}
 		var n I
+		withDNS := next == toList.Func && by.Preview == nil && (p["elid"] != "" || p["dkim"] == "on" || p["dmarc"] == "on" || p["secure"] == "on")
+		if withDNS {
+			by.Records = &module.Reading{}
+		}
 		if elid := p["elid"]; elid != "" {
 			n, err = edit(m, ctx, by, elid, e)
 		} else {
@@ -148,7 +152,7 @@ func form[E, F any, I fmt.Stringer](level mail.Level,
 			return nil, err
 		}
 		ok := wire.OK{Kind: wire.KindOK, ID: n.String(), Redirect: &wire.Redirect{Type: wire.KindList, Func: next}}
-		if next == toList.Func && by.Preview == nil && (p["elid"] != "" || p["dkim"] == "on" || p["dmarc"] == "on" || p["secure"] == "on") {
+		if withDNS {
 			ok = withRecords(ctx, m, by, ok)
 		}
 		return ok, nil

@@ -26,6 +26,7 @@ type DB struct {
 
 	now      func() time.Time
 	requests chan *request // to the writer
+	notes    notes
 	errands  chan func()   // of the writer
 	many     bool          // the writer's pace
 	alone    int           // batches of one change since one of several
@@ -106,6 +107,7 @@ func dsn(path string, params ...string) string {
 func (db *DB) Close() error {
 	var err error
 	db.closed.Do(func() {
+		_ = db.notes.wait(context.Background()) // it has no end
 		close(db.closing)
 		db.writer.Wait()
 		close(db.errands)

@@ -55,6 +55,9 @@ func run(fs []func()) {
 
 // View runs f in a read transaction: all that it reads is of one moment.
 func (db *DB) View(ctx context.Context, f func(context.Context, *Tx) error) (err error) {
+	if err := db.notes.wait(ctx); err != nil {
+		return err
+	}
 	var s *session
 	select {
 	case s = <-db.readers:

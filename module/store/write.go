@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
+	"sync"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -57,11 +59,55 @@ func (db *DB) Alone(ctx context.Context, f func(context.Context, *Tx) error) err
 	return db.submit(&request{ctx: ctx, f: f, solo: true})
 }
 
-// Note is Update for what is found out again if it is lost: it is not synced, and a
-// power failure may undo it. It never undoes what was synced before, and whatever is
-// synced later keeps it.
-func (db *DB) Note(ctx context.Context, f func(context.Context, *Tx) error) error {
-	return db.submit(&request{ctx: ctx, f: f, note: true})
+// Note is Update for what is found out again if it is lost. Nobody waits for it but
+// the reads that begin later: they see it. It is not synced, and a power failure may
+// undo it; it never undoes what was synced before, and whatever is synced later keeps
+// it. over is told how it ended.
+func (db *DB) Note(f func(context.Context, *Tx) error, over func(error)) {
+	noted := make(chan struct{})
+	db.notes.begin(noted)
+	go func() {
+		err := guarded(func() error { return db.submit(&request{ctx: context.Background(), f: f, note: true}) })
+		db.notes.end(noted)
+		over(err)
+	}()
+}
+
+// notes are those under way.
+type notes struct {
+	mu   sync.Mutex
+	open map[chan struct{}]struct{}
+}
+
+func (n *notes) begin(c chan struct{}) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.open == nil {
+		n.open = map[chan struct{}]struct{}{}
+	}
+	n.open[c] = struct{}{}
+}
+
+func (n *notes) end(c chan struct{}) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.open, c)
+	close(c)
+}
+
+// wait waits for the notes that have begun.
+func (n *notes) wait(ctx context.Context) error {
+	n.mu.Lock()
+	open := slices.Collect(maps.Keys(n.open))
+	n.mu.Unlock()
+	for _, c := range open {
+		select {
+		case <-c:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 func (db *DB) submit(r *request) error {
