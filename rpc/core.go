@@ -131,6 +131,24 @@ func (k *Core) Changed(ctx context.Context, p wire.Changed) error {
 	return k.tell(ctx, wire.CoreChanged, p)
 }
 
+// Wake asks every core that is connected to connect again at that instant; the zero
+// one: never mind. A core that does not know of it has not lost anything.
+func (k *Core) Wake(ctx context.Context, at time.Time) {
+	k.mu.Lock()
+	var to []*conn
+	for _, c := range k.conns {
+		if k.ready[c] && c.alive.Err() == nil {
+			to = append(to, c)
+		}
+	}
+	k.mu.Unlock()
+	for _, c := range to {
+		if err := c.rpc.Notify(ctx, wire.CoreWake, wire.Wake{At: at.UTC()}); err != nil {
+			c.log.Warn().Err(err).Msg("the core cannot be told when to call again")
+		}
+	}
+}
+
 func (k *Core) tell(ctx context.Context, method string, p any) error {
 	c, err := k.conn(ctx)
 	if err != nil {

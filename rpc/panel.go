@@ -17,6 +17,7 @@ func PanelOf(k *Core) module.Panel {
 		Certificate:  k.Certificate,
 		Certificates: k.Certificates,
 		HTTP01:       k.HTTP01,
+		Wake:         k.Wake,
 		Progress: func(ctx context.Context, requestID string, done, total int) {
 			// A core that is not there to be told has not lost anything by it.
 			_ = k.Progress(ctx, wire.Progress{RequestID: requestID, Done: done, Total: total})

@@ -36,6 +36,10 @@ type Config struct {
 	Core     *Core         // who asks the core on our connections; nil: nobody
 	Working  func() bool   // work of its own is under way: no idle exit; nil: never
 
+	// Leave is called when no call will begin any more and the core can still be told
+	// something; nil: nothing is to be told.
+	Leave func(ctx context.Context)
+
 	AllowUIDs []uint32 // who may connect, besides root and our own user
 
 	Idle         time.Duration // without a call, before Serve returns; 0: never
@@ -232,6 +236,9 @@ func (s *Server) retire() bool {
 	return true
 }
 
+// leaveLimit is for Config.Leave.
+const leaveLimit = 5 * time.Second
+
 // drain lets the running calls end and closes the connections.
 func (s *Server) drain(abandon context.CancelFunc) error {
 	s.mu.Lock()
@@ -248,6 +255,11 @@ func (s *Server) drain(abandon context.CancelFunc) error {
 			s.mu.Unlock()
 			abandon()
 		}
+	}
+	if s.cfg.Leave != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.base), leaveLimit)
+		s.cfg.Leave(ctx)
+		cancel()
 	}
 	s.mu.Lock()
 	for c := range s.conns {

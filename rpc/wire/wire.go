@@ -5,6 +5,8 @@
 // rpc/README.md is the contract in words.
 package wire
 
+import "time"
+
 // Protocol is the version of the contract that this package describes.
 const Protocol = 1
 
@@ -34,6 +36,7 @@ const (
 	CoreCertificates = "core.certificates" // CertificatesQuery → []ListedCertificate
 	CoreProgress     = "core.progress"     // notification: Progress
 	CoreChanged      = "core.changed"      // notification: Changed
+	CoreWake         = "core.wake"         // notification: Wake
 )
 
 // A Call asks for one function of the module on behalf of a session.
@@ -74,6 +77,10 @@ type Health struct {
 	AppliedRevision int64          `json:"applied_revision"` // of the published files
 	Drift           int            `json:"drift"`            // files that differ, as of the last reconcile
 	Queues          map[string]int `json:"queues"`
+
+	// Filters are those that letters are put through, by name (postgrey, spamd, clamd):
+	// ok; unasked, until a moment after the start; or degraded: down, slow, nonsense.
+	Filters map[string]string `json:"filters"`
 }
 
 // Kinds of result, in the field "kind" of every answer to module.call.
@@ -122,6 +129,7 @@ type OK struct {
 	ID       string      `json:"id,omitempty"`       // elid of the object
 	Redirect *Redirect   `json:"redirect,omitempty"` // where a page goes next
 	DNS      []DNSRecord `json:"dns,omitempty"`
+	Notes    []Note      `json:"notes,omitempty"`
 	Done     []Done      `json:"done,omitempty"`   // a group operation: one row an elid
 	Filter   *SetFilter  `json:"filter,omitempty"` // the core is to keep it for the session
 }
@@ -154,6 +162,20 @@ type DNSRecord struct {
 	State string `json:"state"`
 }
 
+// A Note says what else is to be known of what was done: mostly what is still on its way.
+type Note struct {
+	Object string `json:"object"` // what it is about, such as a field
+	State  string `json:"state"`  // done, pending, failed
+	Said   string `json:"said"`   // a sentence in the session's language
+}
+
+// States of a Note.
+const (
+	NoteDone    = "done"
+	NotePending = "pending"
+	NoteFailed  = "failed"
+)
+
 // Done is what a group operation did with one object.
 type Done struct {
 	Elid  string     `json:"elid"`
@@ -180,6 +202,7 @@ type Result struct {
 	ID       string      `json:"id"`
 	Redirect *Redirect   `json:"redirect"`
 	DNS      []DNSRecord `json:"dns"`
+	Notes    []Note      `json:"notes"`
 	Done     []Done      `json:"done"`
 	Filter   *SetFilter  `json:"filter"`
 }
@@ -266,6 +289,12 @@ type Progress struct {
 type Changed struct {
 	Func  string   `json:"func"`
 	Elids []string `json:"elids"`
+}
+
+// Wake asks the core to connect at an instant: the module is about to end, and has
+// something to do then. It takes the place of what the module asked for before.
+type Wake struct {
+	At time.Time `json:"at"` // RFC 3339; the zero time: never mind
 }
 
 // DNS hands records of a mail domain over to the core, which serves them if it

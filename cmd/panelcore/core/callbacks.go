@@ -69,6 +69,8 @@ func (c *conn) serve(ctx context.Context, req *jsonrpc2.Request) {
 		c.certificate(ctx, req)
 	case wire.CoreCertificates:
 		c.certificates(ctx, req)
+	case wire.CoreWake:
+		c.wake(ctx, req)
 	case wire.CoreProgress:
 		var w wire.Progress
 		if err := params(req, &w); err != nil {

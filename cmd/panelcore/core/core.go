@@ -35,6 +35,7 @@ type Options struct {
 	QuickExit    time.Duration // a program that ends sooner, without having registered, is held back: 5 s
 	BackOff      time.Duration // first pause of a program held back, doubled up to five times: 1 s
 	ZonePause    time.Duration // between two looks for zones that are to be passed on: 10 s
+	WakePause    time.Duration // between two looks for modules that are to be called: 10 s
 }
 
 func (o *Options) fill() {
@@ -47,7 +48,7 @@ func (o *Options) fill() {
 	}{
 		{&o.CallLimit, time.Minute}, {&o.QueueLimit, 5 * time.Second}, {&o.ConnectLimit, 10 * time.Second},
 		{&o.StopLimit, 10 * time.Second}, {&o.QuickExit, 5 * time.Second}, {&o.BackOff, time.Second},
-		{&o.ZonePause, 10 * time.Second},
+		{&o.ZonePause, 10 * time.Second}, {&o.WakePause, 10 * time.Second},
 	} {
 		if *d.limit == 0 {
 			*d.limit = d.value
@@ -80,7 +81,7 @@ type Core struct {
 	running context.Context // ends with Close
 	end     context.CancelFunc
 	dials   sync.WaitGroup
-	passing sync.WaitGroup // zones to the name server
+	passing sync.WaitGroup // zones to the name server, and calls that modules asked for
 }
 
 // Open opens the data directory, reads the users and parameters, and prepares the
@@ -136,6 +137,7 @@ func Open(ctx context.Context, opt Options) (_ *Core, err error) {
 		c.modules = append(c.modules, m)
 	}
 	c.passing.Go(c.keepPassing)
+	c.passing.Go(c.keepWaking)
 	return c, nil
 }
 

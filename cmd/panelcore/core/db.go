@@ -21,8 +21,11 @@ var schemaZones string
 //go:embed schema3.sql
 var schemaCertificates string
 
+//go:embed schema4.sql
+var schemaWake string
+
 // schemas lead from each version of the schema to the next.
-var schemas = []string{schema, schemaZones, schemaCertificates}
+var schemas = []string{schema, schemaZones, schemaCertificates, schemaWake}
 
 // A database holds the core's users, parameters, zones and certificates.
 type database struct{ sql *sql.DB }
