@@ -12,11 +12,9 @@ import (
 )
 
 const (
-	renewalsAtOnce   = 64            // that are begun at one go
-	askedAgain       = 6 * time.Hour // when an authority did not answer
-	selfSignedLasts  = 2 * 365 * 24 * time.Hour
-	selfSignedBefore = 30 * 24 * time.Hour // its end it is made anew
-	latestRenewal    = 24 * time.Hour      // before the end, whatever an authority proposes
+	renewalsAtOnce = 64             // that are begun at one go
+	askedAgain     = 6 * time.Hour  // when an authority did not answer
+	latestRenewal  = 24 * time.Hour // before the end, whatever an authority proposes
 )
 
 // renewals has certificates ordered anew whose time has come, and makes those anew that
@@ -31,7 +29,7 @@ func (m *Module) renewals(ctx context.Context) error {
 		if due, err = tx.RenewalsDue(ctx, renewalsAtOnce); err != nil {
 			return err
 		}
-		if ending, err = tx.SelfSignedEnding(ctx, tx.Now.Add(selfSignedBefore), renewalsAtOnce); err != nil {
+		if ending, err = tx.SelfSignedEnding(ctx, tx.Now.Add(selfSignedLeft), renewalsAtOnce); err != nil {
 			return err
 		}
 		set, err = settings(ctx, tx)
@@ -151,7 +149,7 @@ func (m *Module) signAnew(ctx context.Context, c store.CertificateRow) error {
 		return err
 	}
 	now := m.db.Now()
-	fresh, err := mail.SelfSign(names, now, now.Add(selfSignedLasts))
+	fresh, err := selfSigned(&c, names, now)
 	if err != nil {
 		return err
 	}

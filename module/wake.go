@@ -19,7 +19,7 @@ func (m *Module) Due(ctx context.Context) (at time.Time, err error) {
 		if err != nil {
 			return err
 		}
-		at, err = tx.Due(ctx, time.Duration(set.DKIMRotate)*24*time.Hour, selfSignedBefore)
+		at, err = tx.Due(ctx, time.Duration(set.DKIMRotate)*24*time.Hour, selfSignedLeft)
 		if err == nil && !at.IsZero() && at.Before(tx.Now) {
 			at = tx.Now
 		}
