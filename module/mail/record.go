@@ -30,6 +30,7 @@ const (
 	ForDMARC   Purpose = "dmarc"   // what receivers do with forged letters (RFC 9989)
 	ForHost    Purpose = "host"    // the address of a name that programs connect to
 	ForReports Purpose = "reports" // another domain takes DMARC reports about this one (RFC 9990)
+	ForTLS     Purpose = "tls"     // no record: the certificate that mail servers show for a name
 	ForACME    Purpose = "acme"    // shows an authority that a name is ours (RFC 8555 section 8.4)
 )
 

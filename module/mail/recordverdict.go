@@ -52,6 +52,18 @@ const (
 	CheckPTRUnconfirmed  = "check_ptr_unconfirmed"  // [ip host]
 	CheckHELODiffers     = "check_helo_differs"     // [ip helo host]
 	CheckHELOUnconfirmed = "check_helo_unconfirmed" // [ip helo]
+
+	// About certificates that mail servers show.
+	CheckTLSServed    = "check_tls_served"    // [date]
+	CheckTLSUntrusted = "check_tls_untrusted" // [date error]
+	CheckTLSExpired   = "check_tls_expired"   // [date]
+	CheckTLSMissing   = "check_tls_missing"   // [name]
+	CheckTLSOther     = "check_tls_other"     // [ports found]
+	CheckTLSHandshake = "check_tls_handshake" // [ports error]
+	CheckTLSNone      = "check_tls_none"      // [ports]
+	CheckTLSBack      = "check_tls_back"      // [ports error]; besides: fingerprint, of what was put back
+	CheckTLSSilent    = "check_tls_silent"    // [ports error since]
+	CheckTLSNobody    = "check_tls_nobody"    // [ports since]
 )
 
 // CheckTexts is every sentence above, with its placeholders.
@@ -87,6 +99,16 @@ var CheckTexts = map[string][]string{
 	CheckPTRUnconfirmed:  {"ip", "host"},
 	CheckHELODiffers:     {"ip", "helo", "host"},
 	CheckHELOUnconfirmed: {"ip", "helo"},
+	CheckTLSServed:       {"date"},
+	CheckTLSUntrusted:    {"date", "error"},
+	CheckTLSExpired:      {"date"},
+	CheckTLSMissing:      {"name"},
+	CheckTLSOther:        {"ports", "found"},
+	CheckTLSHandshake:    {"ports", "error"},
+	CheckTLSNone:         {"ports"},
+	CheckTLSBack:         {"ports", "error"},
+	CheckTLSSilent:       {"ports", "error", "since"},
+	CheckTLSNobody:       {"ports", "since"},
 }
 
 // right is the verdict about what stands as it should.

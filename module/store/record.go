@@ -194,10 +194,10 @@ func (tx *Tx) RetryAllRecords(ctx context.Context) error {
 	return err
 }
 
-// DomainsToCheck are domains whose lists note something about DNS, and that were not
+// DomainsToCheck are domains whose lists note something that a check may find mended, and that were not
 // checked since, at most most.
 func (tx *Tx) DomainsToCheck(ctx context.Context, since time.Time, most int) ([]mail.Name, error) {
-	return tx.names(ctx, `SELECT name FROM domain WHERE note > '' AND note IN ('dns', 'dns_pending')
+	return tx.names(ctx, `SELECT name FROM domain WHERE note > '' AND note IN ('dns', 'dns_pending', 'ssl')
 		AND NOT EXISTS (SELECT 1 FROM finding WHERE finding.domain = domain.name AND at > ?) LIMIT ?`, since.UnixMilli(), most)
 }
 
@@ -254,20 +254,6 @@ func (db *DB) PutFindings(ctx context.Context, n mail.Name, fs []Finding) error 
 		if _, err := tx.exec(ctx, `DELETE FROM finding WHERE domain = ?`, n.String()); err != nil {
 			return err
 		}
-		for _, f := range fs {
-			args, err := json.Marshal(f.Verdict.Args)
-			if err != nil {
-				return err
-			}
-			seen, err := json.Marshal(f.Seen)
-			if err != nil {
-				return err
-			}
-			if _, err := tx.exec(ctx, `INSERT OR REPLACE INTO finding (domain, name, type, why, state, text, args, seen, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-				n.String(), f.Name, string(f.Type), string(f.Why), string(f.Verdict.State), f.Verdict.Text, string(args), string(seen), tx.Now.UnixMilli()); err != nil {
-				return err
-			}
-		}
-		return tx.renewNote(ctx, n)
+		return tx.putFindings(ctx, n, fs)
 	})
 }
