@@ -62,6 +62,9 @@ func (c *Core) Wake(ctx context.Context) error {
 		i := slices.IndexFunc(c.modules, func(m *module) bool { return m.name == name })
 		next := time.Time{}
 		if i >= 0 {
+			if c.modules[i].connected() {
+				continue // it sees for itself; one that is just ending is called once it has ended
+			}
 			if _, err := c.modules[i].connection(ctx); err != nil {
 				if ctx.Err() != nil {
 					return ctx.Err()
@@ -75,6 +78,13 @@ func (c *Core) Wake(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// connected says that a connection to the module stands.
+func (m *module) connected() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.current != nil && !m.current.isClosed()
 }
 
 // woken notes that a module was called, or is to be called again at next; unless it

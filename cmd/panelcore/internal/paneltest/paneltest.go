@@ -179,6 +179,14 @@ func (p *Panel) open(t testing.TB, o core.Options) {
 	p.URL = p.Pages + api.Path
 }
 
+// Restart stops the panel and starts it again over the same data.
+func (p *Panel) Restart(t testing.TB, o core.Options) {
+	t.Helper()
+	p.Stop(t)
+	p.open(t, o)
+	p.closed = false
+}
+
 // Stop ends the server and the core.
 func (p *Panel) Stop(t testing.TB) {
 	t.Helper()

@@ -55,6 +55,7 @@ func init() { // the functions look into the table too
 		"thing.callback": {"form", "user", callBack},
 		"thing.dns":      {"form", "user", handOver},
 		"thing.ask":      {"form", "user", ask},
+		"thing.wake":     {"action", "user", wake},
 	}
 	maps.Copy(functions, shelfFunctions())
 }
