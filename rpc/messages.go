@@ -6,6 +6,7 @@ import (
 	stdxml "encoding/xml"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"strings"
 	"sync"
@@ -88,6 +89,12 @@ func sentence(lang string, e *mail.Error, value string) string {
 	}
 	fill := []string{"__value__", value, "__object__", e.Field}
 	for k, v := range e.Args {
+		if strings.HasPrefix(k, "why_") { // a sentence within the sentence
+			within := *e
+			within.Text, within.Args = v, maps.Clone(e.Args)
+			maps.DeleteFunc(within.Args, func(k, _ string) bool { return strings.HasPrefix(k, "why_") })
+			v = sentence(lang, &within, value)
+		}
 		fill = append(fill, "__"+k+"__", v)
 	}
 	return strings.NewReplacer(fill...).Replace(text)

@@ -13,7 +13,7 @@ import (
 )
 
 // textKey is what names a sentence about an error: its kind, and what it is about.
-var textKey = regexp.MustCompile(`^(value|missed|exists|access|limit|auth|busy|cancelled|unavailable|internal)_[a-z0-9_]+$`)
+var textKey = regexp.MustCompile(`^(value|missed|exists|access|limit|auth|busy|cancelled|unavailable|internal|acme)_[a-z0-9_]+$`)
 
 // Every sentence that the sources name stands in the catalogue of both languages.
 func TestEveryErrorThatIsNamedHasItsSentence(t *testing.T) {
@@ -55,7 +55,7 @@ func TestEveryErrorThatIsNamedHasItsSentence(t *testing.T) {
 }
 
 // named are the sentences that a file names: as the text of an error, or as an
-// argument of wrong.
+// argument of wrong or notHere.
 func named(f *ast.File) (keys []string) {
 	add := func(e ast.Expr) {
 		if l, ok := e.(*ast.BasicLit); ok && l.Kind == token.STRING {
@@ -71,7 +71,7 @@ func named(f *ast.File) (keys []string) {
 				add(n.Value)
 			}
 		case *ast.CallExpr:
-			if f, ok := n.Fun.(*ast.Ident); ok && f.Name == "wrong" {
+			if f, ok := n.Fun.(*ast.Ident); ok && (f.Name == "wrong" || f.Name == "notHere") {
 				for _, a := range n.Args {
 					add(a)
 				}
