@@ -23,6 +23,8 @@ func TestEveryFormOpensInEveryWay(t *testing.T) {
 		"emaildomain.dkim.import":  {"пример.example"},
 		"email.edit":               {"", "info@пример.example"},
 		"mailparam":                {""},
+		"emaildomain.ssl":          {"пример.example"},
+		"email.toplevel.ssl.edit":  {""},
 		"whitelist.edit":           {"", "пример.example|friend@x.example"},
 		"blacklist.edit":           {"", "пример.example|2001:db8::/32"},
 	}

@@ -39,6 +39,9 @@ var methods = map[string]method{
 	"emaildomain.dkim.import": ofDomain(method{wire.KindForm, mail.LevelUser, []string{"elid", "private"}, importKey}),
 	"emaildomain.dkim.export": ofDomain(method{wire.KindReport, mail.LevelReseller, nil, exportKey}),
 
+	"emaildomain.ssl":         {wire.KindForm, mail.LevelUser, sslFields, domainsSSL},
+	"email.toplevel.ssl.edit": {wire.KindForm, mail.LevelAdmin, append(fieldsOf[mail.ServerSSLEdit](), "renew"), serverSSL},
+
 	"email":         list(mail.LevelUser, listMailboxes, parseMailboxes, mailboxList),
 	"email.edit":    form(mail.LevelUser, (*module.Module).OpenMailbox, (*module.Module).AddMailbox, (*module.Module).EditMailbox, mailboxForm, "email"),
 	"email.delete":  group(mail.LevelUser, (*module.Module).DeleteMailboxes),
@@ -154,6 +157,9 @@ func form[E, F any, I fmt.Stringer](level mail.Level,
 		ok := wire.OK{Kind: wire.KindOK, ID: n.String(), Redirect: &wire.Redirect{Type: wire.KindList, Func: next}}
 		if withDNS {
 			ok = withRecords(ctx, m, by, ok)
+		}
+		if next == toList.Func && by.Preview == nil && p["secure"] == "on" {
+			ok = withCertificate(ctx, m, by, ok)
 		}
 		return ok, nil
 	}}

@@ -150,6 +150,13 @@ func addOK(doc *tree.Node, r *wire.Result, lang string) {
 		}
 		doc.Add(list)
 	}
+	if len(r.Notes) > 0 {
+		list := tree.Elem("list", "name", "notes")
+		for _, x := range r.Notes {
+			list.Add(tree.Elem("elem").Add(tree.Value("object", x.Object), tree.Value("state", x.State), tree.Value("said", x.Said)))
+		}
+		doc.Add(list)
+	}
 	if len(r.Done) > 0 {
 		list := tree.Elem("list", "name", "done")
 		for _, d := range r.Done {

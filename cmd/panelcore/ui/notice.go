@@ -15,13 +15,14 @@ type notice struct {
 	Text    string
 	Rows    []noticeRow
 	Records []wire.DNSRecord
+	Said    []string // what else is to be known
 	Link    string // to another server, where the function says to go on
 }
 
 // Short says whether the notice is a line that can stand beside the page without
 // moving it.
 func (n *notice) Short() bool {
-	return n.Kind == "ok" && len(n.Records) == 0 && n.Link == ""
+	return n.Kind == "ok" && len(n.Records) == 0 && len(n.Said) == 0 && n.Link == ""
 }
 
 type noticeRow struct {
@@ -38,6 +39,12 @@ func (v *visit) outcome(f *core.Function, a *core.Answer) *notice {
 		n.Title, n.Text = newTexts(f.Messages, v.lang).label("title", f.Name), v.words["saved"]
 		if a.ID != "" {
 			n.Text += ": " + unicodeName(a.ID)
+		}
+	}
+	for _, x := range a.Notes {
+		n.Said = append(n.Said, upperFirst(x.Said))
+		if x.State == wire.NoteFailed {
+			n.Kind = "warn"
 		}
 	}
 	good := 0
