@@ -203,10 +203,22 @@ func (m *Module) fill(ctx context.Context, w *wish) error {
 		return err
 	}
 	at, err := dir.Renewal(ctx, c.Chain)
+	at.At = later(at.At, m.db.Now().Add(soonestRenewal)) // whatever is wrong with a clock
 	if err != nil {
 		m.log.Warn().Err(err).Str("domain", w.order.Domain).Msg("the authority does not say when to renew; a third of the lifetime is left then")
 	}
 	return m.filled(ctx, w, c, at)
+}
+
+// soonestRenewal is between an order and the next one: without it a clock that is
+// wrong, or an authority, would have certificates ordered without end.
+const soonestRenewal = 6 * time.Hour
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // filled puts a certificate into service; with it the order is over.

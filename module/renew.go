@@ -99,7 +99,7 @@ func (m *Module) orderAnew(ctx context.Context, name string) error {
 		if _, ordered, err := tx.Order(ctx, name); ordered || err != nil {
 			return err
 		}
-		names, err := namesOf(ctx, tx, c)
+		names, err := renewalNames(ctx, tx, c)
 		if err != nil || len(names) == 0 {
 			return err
 		}
@@ -111,24 +111,14 @@ func (m *Module) orderAnew(ctx context.Context, name string) error {
 	return nil
 }
 
-// namesOf are the names that a certificate's domain wants one for now, sorted; those
+// renewalNames are the names that a certificate's domain wants one for now, sorted; those
 // that it has, for the server's own.
-func namesOf(ctx context.Context, tx *store.Tx, c store.CertificateRow) ([]mail.Name, error) {
+func renewalNames(ctx context.Context, tx *store.Tx, c store.CertificateRow) ([]mail.Name, error) {
 	if c.Name != mail.ServerCertificate {
 		d, _, err := tx.Domain(ctx, mail.StoredName(c.Name))
 		return sortedNames(d.SecureAlias), err
 	}
-	chain, err := mail.ParseChain(c.Chain)
-	if err != nil {
-		return nil, fmt.Errorf("read the certificate of %s: %w", c.Name, err)
-	}
-	var names []mail.Name
-	for _, s := range chain.Names {
-		if n, err := mail.ParseName(s); err == nil { // a wildcard was somebody else's
-			names = append(names, n)
-		}
-	}
-	return sortedNames(names), nil
+	return sortedNames(chainNames(&c)), nil
 }
 
 // signAnew makes a certificate anew that nobody vouches for.
@@ -142,7 +132,7 @@ func (m *Module) signAnew(ctx context.Context, c store.CertificateRow) error {
 	m.orders.signed[c.Name] = m.db.Now()
 	var names []mail.Name
 	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		names, err = namesOf(ctx, tx, c)
+		names, err = renewalNames(ctx, tx, c)
 		return err
 	})
 	if err != nil || len(names) == 0 {

@@ -57,6 +57,18 @@ func (tx *Tx) Noted(ctx context.Context, directory string, e Event, names []mail
 	return noted, err
 }
 
+// Failures are when an authority counted failures of orders for exactly these names
+// since then, the first one first.
+func (tx *Tx) Failures(ctx context.Context, names []mail.Name, since time.Time) (at []time.Time, err error) {
+	err = tx.rows(ctx, `SELECT at FROM acme_event WHERE what = 'failure' AND at > ? AND names = ? ORDER BY at`, []any{since.UnixMilli(), mail.JoinNames(names)}, func(r *sql.Rows) error {
+		var ms int64
+		err := r.Scan(&ms)
+		at = append(at, instant(ms))
+		return err
+	})
+	return at, err
+}
+
 // ForgetEvents drops the events that no count needs any longer.
 func (tx *Tx) ForgetEvents(ctx context.Context) error {
 	_, err := tx.exec(ctx, `DELETE FROM acme_event WHERE at < ?`, tx.Now.Add(-eventsKept).UnixMilli())
