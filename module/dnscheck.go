@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"maildomain/module/dns"
 	"maildomain/module/mail"
 	"maildomain/module/store"
@@ -125,7 +127,16 @@ func (m *Module) check(ctx context.Context, d mail.Domain, keys []mail.SigningKe
 	if !ok {
 		return nil, &mail.Error{Kind: mail.Unavailable, Field: "mail_host", Text: "unavailable_mail_host"}
 	}
+	var seen *sight
+	var asked errgroup.Group
+	asked.Go(func() (err error) {
+		seen, err = m.see(ctx, d.Name, nil)
+		return err
+	})
 	found, err := a.Check(ctx, pub)
+	if err := asked.Wait(); err != nil {
+		return nil, fmt.Errorf("ask which certificates are served for %s: %w", d.Name, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("check the records of %s: %w", d.Name, err)
 	}
@@ -149,6 +160,10 @@ func (m *Module) check(ctx context.Context, d mail.Domain, keys []mail.SigningKe
 			s.Seen = append(s.Seen, seen)
 		}
 		fs = append(fs, s)
+	}
+	fs = append(fs, seen.findings...)
+	if seen.row != nil && seen.row.Before.Name != "" { // and draw the conclusions
+		return fs, m.prove(ctx, []mail.Name{d.Name})
 	}
 	return fs, nil
 }

@@ -3,21 +3,38 @@ package module
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"maildomain/module/acme"
+	"maildomain/module/files"
 	"maildomain/module/mail"
+	"maildomain/module/store"
 )
 
 // proofTries are when the servers are asked again that show another certificate than
-// they are to, or none: Dovecot takes some seconds for a reload.
+// they are to, or none, after the first look: Dovecot takes some seconds for a reload.
 var proofTries = []time.Duration{time.Second, 5 * time.Second, 20 * time.Second}
+
+const (
+	provedAtOnce  = 4                          // domains that are asked about
+	doubtLasts    = 24 * time.Hour             // after which what was served before is given up, though nobody can be asked
+	backAgain     = 2 * 24 * time.Hour         // when one of an authority is ordered again after the one before was put back
+	backOutlasted = backAgain + 2*24*time.Hour // what is put back lasts as long as that
+)
 
 // proofs are domains whose certificates are to be seen served.
 type proofs struct {
-	mu   sync.Mutex
-	todo map[mail.Name]proof
+	asker files.Asker
+
+	mu       sync.Mutex
+	todo     map[mail.Name]proof
+	recalled bool // what an earlier process did not see is in it
 }
 
 // A proof is how far it is for one domain.
@@ -27,10 +44,15 @@ type proof struct {
 	round int // counts what is to be proved: a proof of what was served before says nothing
 }
 
+// AskServers has certificates looked for at these servers after each change, and with
+// each check of a domain. It is called before the module serves; where it is not,
+// nobody is asked.
+func (m *Module) AskServers(servers []files.Server) { m.proofs.asker.Servers = servers }
+
 // prove has the certificates of domains looked for at the mail servers: every name of
 // each domain. It is called when the servers were told of certificates that changed:
 // after Dovecot's reload, with every domain that the reload was for, also those that
-// serve none any more; and never in a transaction. It asks nobody: Proofs does. The
+// serve none any more; and never in a transaction. It asks nobody: LookServed does. The
 // certificate of the server itself goes by the name mail.ServerCertificate.
 func (m *Module) prove(_ context.Context, domains []mail.Name) error {
 	now := m.db.Now()
@@ -53,15 +75,194 @@ func (m *Module) Proving() bool {
 	return len(m.proofs.todo) > 0
 }
 
-// dueBy are the domains to be proved by an instant, sorted.
-func (p *proofs) dueBy(now time.Time) (ns []mail.Name) {
+// dueBy are the domains to be proved by an instant, sorted, and how far each is.
+func (p *proofs) dueBy(now time.Time) (ns []mail.Name, at map[mail.Name]proof) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	at = map[mail.Name]proof{}
 	for n, w := range p.todo {
 		if !w.due.After(now) {
 			ns = append(ns, n)
+			at[n] = w
 		}
 	}
-	slices.SortFunc(ns, func(a, b mail.Name) int { return cmp.Compare(a.String(), b.String()) })
-	return ns
+	slices.SortFunc(ns, byName)
+	return ns, at
+}
+
+// stands says that nothing else is to be proved of a domain by now than was looked for.
+func (p *proofs) stands(n mail.Name, was proof) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.todo[n].round == was.round
+}
+
+// again has a domain looked for once more; false: that was done often enough.
+func (p *proofs) again(n mail.Name, was proof, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if was.tries == len(proofTries) {
+		return false
+	}
+	if p.todo[n].round == was.round {
+		p.todo[n] = proof{now.Add(proofTries[was.tries]), was.tries + 1, was.round}
+	}
+	return true
+}
+
+func (p *proofs) over(n mail.Name, was proof) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.todo[n].round == was.round {
+		delete(p.todo, n)
+	}
+}
+
+// LookServed asks the mail servers for the certificates that are to be proved and are
+// due. A certificate that is seen served at every port where somebody answers is there
+// to stay. Where one is not, and the servers have had their time, the certificate
+// before is put back, and it is noted; once, for what is put back has none before it.
+func (m *Module) LookServed(ctx context.Context) error {
+	if err := m.recallProofs(ctx); err != nil {
+		return err
+	}
+	due, at := m.proofs.dueBy(m.db.Now())
+	if len(due) == 0 {
+		return nil
+	}
+	var wanted map[mail.Name]string
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		wanted, err = wantedShown(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read what is served: %w", err)
+	}
+	var all errgroup.Group
+	all.SetLimit(provedAtOnce)
+	failed := make([]error, len(due))
+	for i, n := range due {
+		all.Go(func() error {
+			if err := m.lookFor(ctx, n, at[n], wanted); err != nil && ctx.Err() == nil {
+				failed[i] = fmt.Errorf("see whether the certificate of %s is served: %w", n, err)
+				m.proofs.over(n, at[n]) // the database, which says so itself; a check looks again
+			}
+			return nil
+		})
+	}
+	return errors.Join(append(failed, all.Wait())...)
+}
+
+// recallProofs takes up, once, what an earlier process did not see served.
+func (m *Module) recallProofs(ctx context.Context) error {
+	m.proofs.mu.Lock()
+	recalled := m.proofs.recalled
+	m.proofs.recalled = true
+	m.proofs.mu.Unlock()
+	if recalled {
+		return nil
+	}
+	var ns []mail.Name
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if ns, err = tx.Unproven(ctx); err != nil {
+			return err
+		}
+		own, err := certificateOf(ctx, tx, mail.ServerCertificate)
+		if own != nil && own.Before.Name != "" {
+			ns = append(ns, mail.StoredName(mail.ServerCertificate))
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read which certificates were not seen served: %w", err)
+	}
+	return m.prove(ctx, ns)
+}
+
+// wantedShown is the fingerprint that is to be shown for each name.
+func wantedShown(ctx context.Context, tx *store.Tx) (map[mail.Name]string, error) {
+	rows, err := tx.ServedRows(ctx)
+	wanted := map[mail.Name]string{}
+	for _, b := range blocks(rows) {
+		for _, n := range b.Names {
+			wanted[n] = b.fingerprint
+		}
+	}
+	return wanted, err
+}
+
+// lookFor asks about one domain and draws the conclusions.
+func (m *Module) lookFor(ctx context.Context, n mail.Name, p proof, wanted map[mail.Name]string) error {
+	s, err := m.see(ctx, n, wanted)
+	if err != nil || ctx.Err() != nil || !m.proofs.stands(n, p) {
+		return err
+	}
+	if s.state() != mail.Right && m.proofs.again(n, p, m.db.Now()) {
+		return nil
+	}
+	defer m.proofs.over(n, p)
+	if s.blames() && s.canGoBack(m.db.Now()) {
+		if err := m.putBack(ctx, s); err != nil {
+			return err
+		}
+	} else if s.state() == mail.Wrong {
+		m.log.Warn().Str("domain", n.String()).Msg("the certificate is not what every mail server shows; the check of the domain says which")
+	}
+	return m.keepSeen(ctx, s)
+}
+
+// putBack has the certificate before served again.
+func (m *Module) putBack(ctx context.Context, s *sight) error {
+	var again acme.Renewal
+	if s.domain != nil && s.domain.SSLName == mail.LetsEncrypt {
+		again.At = m.db.Now().Add(backAgain)
+	}
+	err := m.install(ctx, itself, "emaildomain.ssl.back", s.name, s.row.Before, s.row.BeforeSource, again)
+	if err != nil {
+		return fmt.Errorf("put the certificate before back: %w", err)
+	}
+	var back *store.CertificateRow
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		back, err = certificateOf(ctx, tx, s.name.String())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if back == nil || string(back.Chain) != string(s.row.Before.Chain) { // something else took its place meanwhile
+		return nil
+	}
+	s.back(fingerprintOf(back))
+	e := m.log.Error().Str("domain", s.name.String())
+	for _, f := range s.findings {
+		if f.Verdict.Text == mail.CheckTLSBack {
+			e = e.Str("ports", f.Verdict.Args["ports"]).Str("seen", f.Verdict.Args["error"])
+			break
+		}
+	}
+	e.Msg("a new certificate could not be served; the one before was put back")
+	return nil
+}
+
+// keepSeen writes down what was seen, and gives up what was served before where the new
+// certificate was seen, or nobody could be asked for a day.
+func (m *Module) keepSeen(ctx context.Context, s *sight) error {
+	return m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
+		tx.Aside()
+		if s.row != nil && s.settled(tx.Now) {
+			if err := tx.ForgetBefore(ctx, s.row.Name, fingerprintOf(s.row)); err != nil {
+				return err
+			}
+		}
+		if s.domain == nil {
+			return nil
+		}
+		return tx.PutFindingsFor(ctx, s.name, mail.ForTLS, s.findings)
+	})
+}
+
+// byUrgency orders what was found of several names: what is wrong comes first.
+func byUrgency(a, b store.Finding) int {
+	rank := map[mail.State]int{mail.Wrong: 0, mail.Unknown: 1, mail.Right: 2}
+	return cmp.Compare(rank[a.Verdict.State], rank[b.Verdict.State])
 }
