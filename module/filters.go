@@ -76,6 +76,7 @@ func (m *Module) LookForFilters(ctx context.Context) error {
 		return fmt.Errorf("note which filters there are: %w", err)
 	}
 	m.unpublished.Store(true)
+	m.filterWatch.askSoon()
 	return nil
 }
 

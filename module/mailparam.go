@@ -52,6 +52,7 @@ func (m *Module) EditSettings(ctx context.Context, by Actor, e mail.SettingsEdit
 		m.resettled.Add(1)
 		m.settled.Store(nil)
 		m.Doubt()
+		m.filterWatch.askSoon()
 	}()
 	return m.change(ctx, by, "mailparam", "mailparam", func(ctx context.Context, tx *store.Tx) (*deed, error) {
 		s, err := settings(ctx, tx)

@@ -51,6 +51,7 @@ type Module struct {
 	drift       atomic.Int64                  // files that differed and could not be put right, as of the last reconcile
 	proofs      proofs                        // that certificates are served
 	orders      orders                        // of certificates
+	filterWatch filterWatch                   // which filters answer
 }
 
 // A Panel is what the module asks the panel core. The functions may call back
@@ -168,6 +169,7 @@ func (m *Module) ListDomains(ctx context.Context, by Actor, q mail.Query) ([]mai
 		ds, total, err = tx.ListDomains(ctx, q)
 		return err
 	})
+	m.noteFilters(ds)
 	return ds, total, err
 }
 
@@ -180,6 +182,8 @@ type Health struct {
 	Drift    int64 // files that differ and could not be put right
 
 	Queues map[string]int // what waits for the background: records, keys, mail
+
+	Filters map[string]FilterState // of those that are used
 }
 
 // Health reads it.
@@ -196,12 +200,22 @@ func (m *Module) Health(ctx context.Context) (Health, error) {
 	if err != nil {
 		return Health{}, fmt.Errorf("read the state of the database: %w", err)
 	}
-	h := Health{OK: true, Queues: queues, Domains: s.Domains, Revision: s.Revision, Applied: s.Revision, Drift: m.drift.Load()}
+	h := Health{OK: true, Queues: queues, Domains: s.Domains, Revision: s.Revision, Applied: s.Revision, Drift: m.drift.Load(), Filters: map[string]FilterState{}}
 	if m.unpublished.Load() {
 		h.OK, h.Applied = false, max(0, s.Revision-1)
 	}
 	ready, err := m.tree.Ready()
 	h.OK = h.OK && h.Drift == 0 && ready && err == nil
+	states, err := m.FilterStates(ctx)
+	if err != nil {
+		return Health{}, err
+	}
+	for name, s := range states {
+		if s != FilterOff {
+			h.Filters[name] = s
+		}
+		h.OK = h.OK && !s.Fails()
+	}
 	return h, nil
 }
 

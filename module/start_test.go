@@ -125,12 +125,13 @@ func TestStartComparesAfterAnUncleanStop(t *testing.T) {
 
 func TestHealthOfAWorldThatWasNeverStarted(t *testing.T) {
 	nothing := map[string]int{"records": 0, "keys": 0, "mail": 0}
+	noFilters := map[string]FilterState{}
 	w := emptyWorld(t, t.TempDir())
-	if h, err := w.Health(t.Context()); err != nil || !cmp.Equal(h, Health{Queues: nothing}) {
+	if h, err := w.Health(t.Context()); err != nil || !cmp.Equal(h, Health{Queues: nothing, Filters: noFilters}) {
 		t.Errorf("not started: %+v, %v", h, err)
 	}
 	reconcile(t, w)
-	if h, err := w.Health(t.Context()); err != nil || !cmp.Equal(h, Health{OK: true, Queues: nothing}) {
+	if h, err := w.Health(t.Context()); err != nil || !cmp.Equal(h, Health{OK: true, Queues: nothing, Filters: noFilters}) {
 		t.Errorf("started: %+v, %v", h, err)
 	}
 	if got := slices.Sorted(maps.Keys(standing(t, w))); !slices.Equal(got, []string{"domainips", "maildomain.filters", "maildomain.ready"}) {

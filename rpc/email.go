@@ -153,6 +153,13 @@ func editSettings(ctx context.Context, m *module.Module, by module.Actor, p para
 	for secret := range s.Secrets() {
 		v[secret] = ""
 	}
+	states, err := m.FilterStates(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for name, state := range states {
+		v[name+"_state"], _ = message(by.Lang, "mailparam", "filter_"+string(state))
+	}
 	hidden := []string{}
 	if strings.TrimSpace(v["acme_eab_kid"]) == "" {
 		hidden = append(hidden, "acme_eab_key")

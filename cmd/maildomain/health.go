@@ -11,7 +11,7 @@ import (
 )
 
 func health(ctx context.Context, m *module.Module, started time.Time, log zerolog.Logger) wire.Health {
-	out := wire.Health{Status: "ok", Version: version, UptimeS: int64(time.Since(started).Seconds()), Queues: map[string]int{}}
+	out := wire.Health{Status: "ok", Version: version, UptimeS: int64(time.Since(started).Seconds()), Queues: map[string]int{}, Filters: map[string]string{}}
 	h, err := m.Health(ctx)
 	if err != nil {
 		log.Error().Err(err).Msg("health")
@@ -21,6 +21,9 @@ func health(ctx context.Context, m *module.Module, started time.Time, log zerolo
 	}
 	if h.Queues != nil {
 		out.Queues = h.Queues
+	}
+	for name, state := range h.Filters {
+		out.Filters[name] = string(state)
 	}
 	out.Domains, out.Revision, out.AppliedRevision, out.Drift = h.Domains, h.Revision, h.Applied, int(h.Drift)
 	return out

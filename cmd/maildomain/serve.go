@@ -26,6 +26,7 @@ import (
 
 type serve struct {
 	place
+	proof
 	CoreUser string        `help:"User that the panel core runs as, besides root." placeholder:"NAME"`
 	Log      string        `help:"File with a JSON line for each change, opened anew on SIGHUP. Default: var/log/maildomain/changes.log below the root." type:"path"`
 	Idle     time.Duration `default:"5m" help:"Exit after this long without a call; 0 never."`
@@ -68,6 +69,9 @@ func (c *serve) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, changes.close()) }()
 	w.module.LogChanges(zerolog.New(changes))
+	if err := c.askAt(c.Root, w.module); err != nil {
+		return err
+	}
 	if err := prepare(ctx, w.module); err != nil {
 		return err
 	}
@@ -83,7 +87,9 @@ func (c *serve) Run(ctx context.Context) (err error) {
 		Health:    func(ctx context.Context) wire.Health { return health(ctx, w.module, started, log) },
 		Register:  rpc.Registration(version),
 		Core:      core,
-		Working:   func() bool { return w.module.Unpublished() || w.module.Underway() || w.module.Awaiting() },
+		Working: func() bool {
+			return w.module.Unpublished() || w.module.Underway() || w.module.Awaiting() || w.module.Proving()
+		},
 		AllowUIDs: uids,
 		Idle:      c.Idle,
 		Log:       log,
@@ -92,6 +98,8 @@ func (c *serve) Run(ctx context.Context) (err error) {
 	var keepers sync.WaitGroup
 	keepers.Go(func() { keep(background, w.module, log) })
 	keepers.Go(func() { work(background, w.module, log) })
+	keepers.Go(func() { look(background, w.module, log) })
+	keepers.Go(func() { watch(background, w.module, log) })
 	keepers.Go(func() { rotate(background, moved, changes, log) })
 	keepers.Go(func() {
 		if err := systemd.Watchdog(background, func() bool { return true }); err != nil {
@@ -269,6 +277,22 @@ func keep(ctx context.Context, m *module.Module, log zerolog.Logger) {
 				wait = retryFirst
 			}
 			next = now.Add(wait)
+		}
+	}
+}
+
+// watch asks filters whether they live: at once, and then when it is due.
+func watch(ctx context.Context, m *module.Module, log zerolog.Logger) {
+	look := time.NewTicker(retryFirst)
+	defer look.Stop()
+	for {
+		if err := m.AskFilters(ctx); err != nil && ctx.Err() == nil {
+			log.Error().Err(err).Msg("ask filters")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
 		}
 	}
 }

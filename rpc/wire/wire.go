@@ -79,8 +79,9 @@ type Health struct {
 	Queues          map[string]int `json:"queues"`
 
 	// Filters are those that letters are put through, by name (postgrey, spamd, clamd):
-	// ok; unasked, until a moment after the start; or degraded: down, slow, nonsense.
-	Filters map[string]string `json:"filters"`
+	// ok; unasked, until a moment after the start; or degraded: down, slow, nonsense. None is
+	// used: absent.
+	Filters map[string]string `json:"filters,omitempty"`
 }
 
 // Kinds of result, in the field "kind" of every answer to module.call.
