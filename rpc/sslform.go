@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -117,7 +118,7 @@ func openSSL(ctx context.Context, m *module.Module, by module.Actor, elid string
 			hidden = append(hidden, name)
 		}
 	}
-	if v["ssl_name"] != "" && v["ssl_name"] != string(mail.LetsEncrypt) || v["secure"] == "off" {
+	if v["secure"] == "off" {
 		hidden = append(hidden, "renew")
 	}
 	v["elid"], v["renew"] = elid, "off"
@@ -174,6 +175,10 @@ func serverSSL(ctx context.Context, m *module.Module, by module.Actor, p params)
 		return nil, err
 	}
 	w := words{by.Lang, m.Now()}
+	s.Domain.SSLName = cmp.Or(s.Certificate.Source, mail.SelfSigned)
+	if s.Order != nil {
+		s.Domain.SSLName = mail.LetsEncrypt
+	}
 	v := w.about(s)
 	v["ssl_name"] = string(s.Domain.SSLName)
 	if p["sv_field"] != "" && p["ssl_name"] != "" {
