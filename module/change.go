@@ -27,6 +27,7 @@ type deed struct {
 	made          []mail.Address      // mailboxes whose directories are to be made before the commit
 	moves         []move              // of mail, after it
 	kept          []mail.Address      // mailboxes that start anew with an empty directory, after the moves
+	shown         []mail.Name         // domains whose certificates are served otherwise, or mail.ServerCertificate
 	gone          []string            // logins that are over: "box@domain", or "*@domain"
 	mailboxes     int64               // that lose or regain their mail
 	bytes         int64               // of mail in them
@@ -95,7 +96,7 @@ func (m *Module) change(ctx context.Context, by Actor, function, object string, 
 		return nil
 	})
 	if errors.Is(err, errPreview) {
-		by.Preview.add(object, would)
+		by.Preview.add(by, m.tree.Layout(), object, would)
 		return nil
 	}
 	if err != nil {
@@ -139,7 +140,7 @@ func (m *Module) changeDomain(ctx context.Context, by Actor, function string, n 
 	if err != nil {
 		return err
 	}
-	return m.withKeys(func(spare spareKeys) error {
+	return m.withSpares(ctx, func(spare spares) error {
 		return m.change(ctx, by, function, n.String(), func(ctx context.Context, tx *store.Tx) (*deed, error) {
 			before, err := domain(ctx, tx, n)
 			if err != nil {
@@ -159,10 +160,13 @@ func (m *Module) changeDomain(ctx context.Context, by Actor, function string, n 
 
 // remake writes the rows of a domain that changes, and says what follows.
 func (m *Module) remake(ctx context.Context, tx *store.Tx, by Actor, n mail.Name, before, after *mail.Domain,
-	spare spareKeys, facts publication) (*deed, error) {
+	spare spares, facts publication) (*deed, error) {
+	show, err := m.reshow(ctx, tx, by, n, before, after, spare.certificates)
+	if err != nil {
+		return nil, err
+	}
 	d := &deed{domain: n, before: valuesOf(before), after: valuesOf(after)}
 	was, is := files.Side{Domain: before}, files.Side{Domain: after}
-	var err error
 	if before == nil {
 		if err := m.vacate(ctx, tx, n); err != nil {
 			return nil, err
@@ -184,11 +188,11 @@ func (m *Module) remake(ctx context.Context, tx *store.Tx, by Actor, n mail.Name
 			return nil, err
 		}
 	}
-	if was.Keys, is.Keys, err = sign(ctx, tx, before, after, spare); err != nil {
+	if was.Keys, is.Keys, err = sign(ctx, tx, before, after, spare.keys); err != nil {
 		return nil, err
 	}
 	if after == nil {
-		if err := m.bury(ctx, tx, by, d, store.Deleted{Object: n.String(), Name: n, Owner: before.Owner, Domain: d.before, Mailboxes: was.Boxes, Keys: was.Keys, Listed: was.Listed}); err != nil {
+		if err := m.bury(ctx, tx, by, d, store.Deleted{Object: n.String(), Name: n, Owner: before.Owner, Domain: d.before, Mailboxes: was.Boxes, Keys: was.Keys, Listed: was.Listed, Certificate: show.was}); err != nil {
 			return nil, err
 		}
 	}
@@ -205,8 +209,10 @@ func (m *Module) remake(ctx context.Context, tx *store.Tx, by Actor, n mail.Name
 			return nil, err
 		}
 	}
-	d.plan, err = m.tree.Layout().Plan(was, is, func() ([]mail.SourceIP, error) { return tx.SourceIPs(ctx) })
-	return d, err
+	if d.plan, err = m.tree.Layout().Plan(was, is, func() ([]mail.SourceIP, error) { return tx.SourceIPs(ctx) }); err != nil {
+		return nil, err
+	}
+	return d, show.settle(ctx, tx, m.tree.Layout(), d, after != nil)
 }
 
 // errPreview undoes a change that was only to be looked at.
@@ -231,7 +237,11 @@ func (m *Module) tell(at time.Time, by Actor, function, object string, d *deed, 
 // publish puts committed files in place and moves mail. What fails is tried again by
 // reconcile; the caller is told that it is not in effect yet.
 func (m *Module) publish(s *files.Staged, d *deed, requestID string) error {
-	err := s.Publish()
+	publish := s.Publish
+	if len(d.shown) > 0 {
+		publish = func() error { return m.reloads.publish(m.db.Now(), d.shown, s.Publish) }
+	}
+	err := publish()
 	for _, f := range s.Findings {
 		m.log.Warn().Str("file", f.Path).Str("drift", string(f.Drift)).Str("request_id", requestID).
 			Msg("a file was not as we left it; it was written anew")

@@ -13,9 +13,10 @@ import (
 // A difference is a file that differed, and the name it is about: empty for those of
 // the server as a whole. Of a mailbox it is the directory.
 type difference struct {
-	name    string
-	box     mail.Address // zero: a file
-	finding files.Finding
+	name        string
+	box         mail.Address // zero: a file
+	certificate string       // that the file is of; empty: of none that mail domains have
+	finding     files.Finding
 }
 
 // compare finds the files that differ, without a lock: changes go on meanwhile.
@@ -44,6 +45,11 @@ func (m *Module) compare(ctx context.Context) ([]difference, error) {
 	}
 	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
 		whole, err := m.wholeFiles(ctx, tx)
+		if err != nil {
+			return err
+		}
+		served, err := m.compareCertificates(ctx, tx)
+		differ = append(differ, served...)
 		if err != nil {
 			return err
 		}
@@ -121,5 +127,13 @@ func (m *Module) wholeFiles(ctx context.Context, tx *store.Tx) ([]files.File, er
 		return nil, err
 	}
 	own, err := m.ownFiles(ctx, tx)
-	return append(own, f), err
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tx.ServedRows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lists, err := listFiles(m.tree.Layout(), blocks(rows))
+	return append(append(own, lists...), f), err
 }

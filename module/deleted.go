@@ -133,70 +133,88 @@ func (m *Module) restoreDomain(ctx context.Context, by Actor, scope mail.Scope, 
 	if back.DKIM && len(was.Keys) == 0 {
 		defer m.Doubt()
 	}
-	return m.changeDeleted(ctx, by, restoring, scope, elid, func(ctx context.Context, tx *store.Tx, d store.Deleted) (*deed, error) {
-		now, err := domain(ctx, tx, d.Name)
+	return m.withCertificates(ctx, func(have ownCertificates) error {
+		return m.changeDeleted(ctx, by, restoring, scope, elid, func(ctx context.Context, tx *store.Tx, d store.Deleted) (*deed, error) {
+			return m.bringDomainBack(ctx, tx, by, owner, back, d, have, dnsFacts)
+		})
+	})
+}
+
+// bringDomainBack makes a domain that was deleted stand again, as back.
+func (m *Module) bringDomainBack(ctx context.Context, tx *store.Tx, by Actor, owner mail.User, back mail.Domain, d store.Deleted, have ownCertificates, dnsFacts publication) (*deed, error) {
+	now, err := domain(ctx, tx, d.Name)
+	if err != nil {
+		return nil, err
+	}
+	if now != nil {
+		return nil, &mail.Error{Kind: mail.Exists, Field: "name", Value: d.Object}
+	}
+	counts := back
+	for _, b := range d.Mailboxes {
+		counts.Mailboxes, counts.Quota = counts.Mailboxes+1, counts.Quota+b.MaxSize
+		if most, limited := owner.Limit("email_quota"); limited && b.MaxSize == 0 {
+			return nil, limitError("email_quota", most)
+		}
+	}
+	if err := room(ctx, tx, owner, counts); err != nil {
+		return nil, err
+	}
+	if by.Level != mail.LevelAdmin {
+		near, err := tx.OtherOwnerNear(ctx, d.Name, owner.Name)
 		if err != nil {
 			return nil, err
 		}
-		if now != nil {
-			return nil, &mail.Error{Kind: mail.Exists, Field: "name", Value: d.Object}
+		if near {
+			return nil, &mail.Error{Kind: mail.Invalid, Field: "name", Value: d.Object, Text: "value_name_near"}
 		}
-		counts := back
-		for _, b := range d.Mailboxes {
-			counts.Mailboxes, counts.Quota = counts.Mailboxes+1, counts.Quota+b.MaxSize
-			if most, limited := owner.Limit("email_quota"); limited && b.MaxSize == 0 {
-				return nil, limitError("email_quota", most)
-			}
-		}
-		if err := room(ctx, tx, owner, counts); err != nil {
+	}
+	if err := circle(ctx, tx, back); err != nil {
+		return nil, err
+	}
+	if err := m.vacate(ctx, tx, d.Name); err != nil {
+		return nil, err
+	}
+	show, err := m.certify(ctx, tx, by, nil, &back, d.Certificate, have)
+	if err != nil {
+		return nil, err
+	}
+	show.was = nil // it went with the domain
+	if err := show.shown(ctx, tx, d.Name, nil, &back); err != nil {
+		return nil, err
+	}
+	if err := tx.InsertDomain(ctx, &back); err != nil {
+		return nil, err
+	}
+	for i := range d.Mailboxes {
+		if err := tx.InsertMailbox(ctx, &d.Mailboxes[i]); err != nil {
 			return nil, err
 		}
-		if by.Level != mail.LevelAdmin {
-			near, err := tx.OtherOwnerNear(ctx, d.Name, owner.Name)
-			if err != nil {
-				return nil, err
-			}
-			if near {
-				return nil, &mail.Error{Kind: mail.Invalid, Field: "name", Value: d.Object, Text: "value_name_near"}
-			}
-		}
-		if err := circle(ctx, tx, back); err != nil {
+	}
+	for i := range d.Listed {
+		if err := tx.PutListed(ctx, &d.Listed[i]); err != nil {
 			return nil, err
 		}
-		if err := m.vacate(ctx, tx, d.Name); err != nil {
+	}
+	d.Keys = mail.Unseen(d.Keys, tx.Now) // their records were taken away
+	if err := tx.PutKeys(ctx, d.Name, nil, d.Keys); err != nil {
+		return nil, err
+	}
+	did := &deed{domain: d.Name, after: back.Values()}
+	if err := m.unbury(ctx, tx, did, d); err != nil {
+		return nil, err
+	}
+	if dnsFacts.handsOver(&back, d.Keys) {
+		if err := m.want(ctx, tx, did, dnsFacts, &back, d.Keys); err != nil {
 			return nil, err
 		}
-		if err := tx.InsertDomain(ctx, &back); err != nil {
-			return nil, err
-		}
-		for i := range d.Mailboxes {
-			if err := tx.InsertMailbox(ctx, &d.Mailboxes[i]); err != nil {
-				return nil, err
-			}
-		}
-		for i := range d.Listed {
-			if err := tx.PutListed(ctx, &d.Listed[i]); err != nil {
-				return nil, err
-			}
-		}
-		d.Keys = mail.Unseen(d.Keys, tx.Now) // their records were taken away
-		if err := tx.PutKeys(ctx, d.Name, nil, d.Keys); err != nil {
-			return nil, err
-		}
-		did := &deed{domain: d.Name, after: back.Values()}
-		if err := m.unbury(ctx, tx, did, d); err != nil {
-			return nil, err
-		}
-		if dnsFacts.handsOver(&back, d.Keys) {
-			if err := m.want(ctx, tx, did, dnsFacts, &back, d.Keys); err != nil {
-				return nil, err
-			}
-		}
-		counted := back
-		counted.Mailboxes = counts.Mailboxes
-		did.plan, err = m.tree.Layout().Plan(files.Side{}, files.Side{Domain: &counted, Boxes: d.Mailboxes, Keys: d.Keys, Listed: d.Listed}, func() ([]mail.SourceIP, error) { return tx.SourceIPs(ctx) })
-		return did, err
-	})
+	}
+	counted := back
+	counted.Mailboxes = counts.Mailboxes
+	did.plan, err = m.tree.Layout().Plan(files.Side{}, files.Side{Domain: &counted, Boxes: d.Mailboxes, Keys: d.Keys, Listed: d.Listed}, func() ([]mail.SourceIP, error) { return tx.SourceIPs(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	return did, show.settle(ctx, tx, m.tree.Layout(), did, true)
 }
 
 func (m *Module) restoreMailbox(ctx context.Context, by Actor, scope mail.Scope, elid string, owner mail.User) error {

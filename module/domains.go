@@ -65,6 +65,10 @@ func (m *Module) AddDomain(ctx context.Context, by Actor, e mail.DomainEdit) (ma
 // EditDomain changes the mail domain elid. A name in e that is not the domain's
 // own is refused: a name is fixed.
 func (m *Module) EditDomain(ctx context.Context, by Actor, elid string, e mail.DomainEdit) (mail.Name, error) {
+	return m.editDomain(ctx, by, "emaildomain.edit", elid, e)
+}
+
+func (m *Module) editDomain(ctx context.Context, by Actor, function, elid string, e mail.DomainEdit) (mail.Name, error) {
 	d, scope, err := m.find(ctx, by, elid)
 	if err != nil {
 		return mail.Name{}, err
@@ -85,7 +89,7 @@ func (m *Module) EditDomain(ctx context.Context, by Actor, elid string, e mail.D
 	if facts.Params, _, err = m.params(ctx); err != nil {
 		return mail.Name{}, err
 	}
-	return d.Name, m.changeDomain(ctx, by, "emaildomain.edit", d.Name, func(ctx context.Context, tx *store.Tx, before *mail.Domain) (*mail.Domain, error) {
+	return d.Name, m.changeDomain(ctx, by, function, d.Name, func(ctx context.Context, tx *store.Tx, before *mail.Domain) (*mail.Domain, error) {
 		switch {
 		case before == nil || !scope.Has(before.Owner):
 			return nil, missed(elid)

@@ -10,6 +10,17 @@ import (
 	"maildomain/module/store"
 )
 
+// Forget is told by the panel what is not so any more as it said: "users", "params" or
+// "certificates", and may be all for any other word.
+func (m *Module) Forget(what string) {
+	if what != "users" && what != "params" {
+		m.certificates.doubt.Store(true)
+	}
+	if what != "certificates" {
+		m.Doubt()
+	}
+}
+
 // Doubt notes that the panel's settings, or somebody's plan, may have changed: Follow
 // is wanted.
 func (m *Module) Doubt() { m.doubt.Store(true) }

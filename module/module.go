@@ -32,26 +32,28 @@ type Module struct {
 
 	changes zerolog.Logger // a line for each change of a domain
 
-	unpublished atomic.Bool // a committed change is not in the files: reconcile is wanted
-	moving      moving
-	underway    atomic.Bool // deleted mail was moved, and its row does not say so yet
-	hashes      atomic.Int64
-	hashing     chan struct{}                 // one password at a time: a hash takes 19 MB
-	over        logins                        // whose sessions are to be ended
-	stock       stock                         // of keys
-	silentUntil atomic.Int64                  // no change waits for DNS before then, ms since 1970
-	doubt       atomic.Bool                   // the panel may have other settings and plans than what rows say
-	settled     atomic.Pointer[mail.Settings] // as read last; nil: to be read
-	resettled   atomic.Int64                  // counts changes of them
-	doubtAfter  atomic.Int64                  // it is not asked before then, ms since 1970
-	lanes       *lanes                        // of hand-overs
-	awaited     atomic.Bool                   // something is to be done about DNS soon
-	checkAfter  atomic.Int64                  // domains that lists note something of are not looked at before then, ms since 1970
-	dial        dns.Dialer                    // that name servers are asked by; nil: net.Dialer
-	drift       atomic.Int64                  // files that differed and could not be put right, as of the last reconcile
-	proofs      proofs                        // that certificates are served
-	orders      orders                        // of certificates
-	filterWatch filterWatch                   // which filters answer
+	unpublished  atomic.Bool // a committed change is not in the files: reconcile is wanted
+	moving       moving
+	underway     atomic.Bool // deleted mail was moved, and its row does not say so yet
+	hashes       atomic.Int64
+	hashing      chan struct{}                 // one password at a time: a hash takes 19 MB
+	over         logins                        // whose sessions are to be ended
+	stock        stock                         // of keys
+	reloads      reloads                       // of Dovecot, for certificates
+	certificates ownFollowed                   // of owners, in the panel
+	silentUntil  atomic.Int64                  // no change waits for DNS before then, ms since 1970
+	doubt        atomic.Bool                   // the panel may have other settings and plans than what rows say
+	settled      atomic.Pointer[mail.Settings] // as read last; nil: to be read
+	resettled    atomic.Int64                  // counts changes of them
+	doubtAfter   atomic.Int64                  // it is not asked before then, ms since 1970
+	lanes        *lanes                        // of hand-overs
+	awaited      atomic.Bool                   // something is to be done about DNS soon
+	checkAfter   atomic.Int64                  // domains that lists note something of are not looked at before then, ms since 1970
+	dial         dns.Dialer                    // that name servers are asked by; nil: net.Dialer
+	drift        atomic.Int64                  // files that differed and could not be put right, as of the last reconcile
+	filterWatch  filterWatch                   // which filters answer
+	proofs       proofs                        // that certificates are served
+	orders       orders                        // of certificates
 }
 
 // A Panel is what the module asks the panel core. The functions may call back
@@ -83,6 +85,8 @@ type Panel struct {
 func New(db *store.DB, tree *files.Tree, panel Panel, log zerolog.Logger) *Module {
 	m := &Module{db: db, tree: tree, panel: panel, log: log, changes: zerolog.Nop(), hashing: make(chan struct{}, 1), lanes: newLanes()}
 	m.doubt.Store(true) // it may have changed while nobody was here
+	m.certificates.doubt.Store(true)
+	m.reloads.conf = tree.DovecotConf()
 	return m
 }
 
@@ -181,7 +185,7 @@ type Health struct {
 	Applied  int64 // that the files are known to follow
 	Drift    int64 // files that differ and could not be put right
 
-	Queues map[string]int // what waits for the background: records, keys, mail
+	Queues map[string]int // what waits for the background: records, keys, mail, a reload of Dovecot
 
 	Filters map[string]FilterState // of those that are used
 }
@@ -204,8 +208,11 @@ func (m *Module) Health(ctx context.Context) (Health, error) {
 	if m.unpublished.Load() {
 		h.OK, h.Applied = false, max(0, s.Revision-1)
 	}
+	if m.Reloading() {
+		h.Queues["reload"] = 1
+	}
 	ready, err := m.tree.Ready()
-	h.OK = h.OK && h.Drift == 0 && ready && err == nil
+	h.OK = h.OK && m.reloadFailure() == "" && h.Drift == 0 && ready && err == nil
 	states, err := m.FilterStates(ctx)
 	if err != nil {
 		return Health{}, err

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"maildomain/module/files"
 	"maildomain/module/mail"
 	"maildomain/module/store"
 )
@@ -31,10 +32,13 @@ type Prospect struct {
 // A Setting is one parameter before and after; empty where there is no domain.
 type Setting struct{ Name, Before, After string }
 
-// A FileDiff is a file that would be written or removed, as a unified diff.
+// A FileDiff is a file that would be written or removed, as a unified diff; empty where
+// it is not this actor's to see.
 type FileDiff struct{ Path, Diff string }
 
-func (p *Preview) add(object string, d *deed) {
+// add tells what a deed would be to whom: only an administrator is shown the lists that
+// name the domains of everybody.
+func (p *Preview) add(to Actor, l files.Layout, object string, d *deed) {
 	c := Prospect{Object: object, Settings: differences(d.before, d.after), Mailboxes: d.mailboxes, Bytes: d.bytes}
 	for _, r := range d.records {
 		r.After = slices.Clone(r.After)
@@ -48,7 +52,11 @@ func (p *Preview) add(object string, d *deed) {
 		c.Records = append(c.Records, r)
 	}
 	for _, f := range d.plan {
-		c.Files = append(c.Files, FileDiff{"/" + f.Path, f.Diff()})
+		diff := FileDiff{Path: "/" + f.Path}
+		if to.Level == mail.LevelAdmin || !l.OfAll(f.Path) {
+			diff.Diff = f.Diff()
+		}
+		c.Files = append(c.Files, diff)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -18,6 +18,7 @@ type Repair struct {
 	Err  error // nil: put right, or left alone because it is foreign
 	Left bool  // foreign: not ours to touch
 	box  bool  // it is the directory of a mailbox
+	tls  bool  // it is of what is served by TLS
 }
 
 // Said is the repair in words.
@@ -66,7 +67,7 @@ func (m *Module) Reconcile(ctx context.Context) (repairs []Repair, err error) {
 	}
 	missing := 0
 	for _, d := range differ {
-		if d.finding.Drift == files.FileMissing && d.box.IsZero() {
+		if d.finding.Drift == files.FileMissing && d.box.IsZero() && d.certificate == "" {
 			missing++
 		}
 	}
@@ -90,7 +91,7 @@ func (m *Module) Reconcile(ctx context.Context) (repairs []Repair, err error) {
 		if r.Err != nil {
 			m.unpublished.Store(true)
 		}
-		if r.Err != nil && r.Drift == files.FileMissing && !r.box { // without a directory mail waits by itself
+		if r.Err != nil && r.Drift == files.FileMissing && !r.box && !r.tls { // without a directory mail waits by itself
 			lost++
 		}
 	}
@@ -132,9 +133,13 @@ const atATime = 64
 // repair looks at files again with the database locked, and puts them right.
 // Nothing else is committed meanwhile, here or in another process.
 func (m *Module) repair(ctx context.Context, differ []difference) (repairs []Repair, err error) {
+	reload := false
 	err = m.db.Alone(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return m.again(ctx, tx, differ, func(d difference, want files.File) error {
-			r := Repair{Finding: d.finding, Left: d.finding.Drift == files.FileForeign, box: !d.box.IsZero()}
+		repairs, reload = nil, false
+		tx.Aside()
+		err := m.again(ctx, tx, differ, func(d difference, want files.File) error {
+			r := Repair{Finding: d.finding, Left: d.finding.Drift == files.FileForeign, box: !d.box.IsZero(), tls: d.certificate != ""}
+			reload = reload || !r.Left && want.Body != nil && path.Dir(want.Path) == m.tree.Layout().Certs()
 			switch {
 			case r.Left:
 			case !d.box.IsZero():
@@ -145,15 +150,23 @@ func (m *Module) repair(ctx context.Context, differ []difference) (repairs []Rep
 			repairs = append(repairs, r)
 			return nil
 		})
+		if err != nil || !reload { // Dovecot may have read what stood there
+			return err
+		}
+		return tx.Set(ctx, tlsApplied, "")
 	})
+	if reload {
+		m.reloads.want(m.db.Now())
+	}
 	return repairs, err
 }
 
 // again calls each for the files that differ still. One that is as it is to be by
 // now was a change on its way.
 func (m *Module) again(ctx context.Context, tx *store.Tx, differ []difference, each func(difference, files.File) error) error {
+	var known look
 	for _, d := range differ {
-		want, err := m.wanted(ctx, tx, d)
+		want, err := m.wanted(ctx, tx, d, &known)
 		if err != nil {
 			return err
 		}
@@ -179,7 +192,7 @@ func (m *Module) again(ctx context.Context, tx *store.Tx, differ []difference, e
 
 // wanted is a file as the database has it now. Of a mailbox's directory it has a
 // body where there is such a mailbox.
-func (m *Module) wanted(ctx context.Context, tx *store.Tx, d difference) (files.File, error) {
+func (m *Module) wanted(ctx context.Context, tx *store.Tx, d difference, known *look) (files.File, error) {
 	none := files.File{Path: d.finding.Path, Bare: path.Dir(d.finding.Path) == m.tree.Layout().Lists()}
 	if !d.box.IsZero() {
 		_, found, err := tx.Mailbox(ctx, d.box)
@@ -188,11 +201,13 @@ func (m *Module) wanted(ctx context.Context, tx *store.Tx, d difference) (files.
 		}
 		return none, err
 	}
+	if d.certificate != "" {
+		return known.certificateFile(ctx, m, tx, d.certificate, d.finding.Path)
+	}
 	var all []files.File
 	if d.name == "" {
-		var err error
-		if all, err = m.wholeFiles(ctx, tx); err != nil {
-			return none, err
+		if f, found, err := known.wholeFile(ctx, m, tx, d.finding.Path); found || err != nil {
+			return f, err
 		}
 	}
 	if n, err := mail.ParseName(d.name); err == nil && n.String() == d.name { // else a file that nobody can mean

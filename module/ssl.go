@@ -2,6 +2,8 @@ package module
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"maildomain/module/mail"
 	"maildomain/module/store"
@@ -17,31 +19,155 @@ type SSL struct {
 	Counts      store.OrderCounts    // at the authority of the settings
 }
 
+// forTLS is why a finding is about what mail servers show.
+const forTLS mail.Purpose = "tls"
+
+// read reads what the database has of the certificate of a name.
+func (s *SSL) read(ctx context.Context, tx *store.Tx, name string, names []mail.Name, set mail.Settings) error {
+	c, err := certificateOf(ctx, tx, name)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		c.Key, c.Before = nil, mail.Certificate{}
+		s.Certificate = *c
+	}
+	o, found, err := tx.Order(ctx, name)
+	if err != nil {
+		return err
+	}
+	if found {
+		o.Key = nil
+		s.Order = &o
+	}
+	if len(names) == 0 {
+		names = certificateNames(c)
+	}
+	if s.Counts, err = tx.OrderCounts(ctx, set.ACME.Directory, sortedNames(names)); err != nil {
+		return err
+	}
+	fs, err := tx.FindingsOf(ctx, mail.StoredName(name))
+	for _, f := range fs {
+		if f.Why == forTLS {
+			s.Findings = append(s.Findings, f)
+		}
+	}
+	return err
+}
+
 // DomainSSL is the certificate of the mail domain elid.
-func (m *Module) DomainSSL(ctx context.Context, by Actor, elid string) (SSL, error) {
-	d, _, err := m.find(ctx, by, elid)
-	return SSL{Domain: d}, err
+func (m *Module) DomainSSL(ctx context.Context, by Actor, elid string) (s SSL, err error) {
+	if s.Domain, _, err = m.find(ctx, by, elid); err != nil {
+		return s, err
+	}
+	set, err := m.Settings(ctx)
+	if err != nil {
+		return s, err
+	}
+	if err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return s.read(ctx, tx, s.Domain.Name.String(), s.Domain.SecureAlias, set)
+	}); err != nil {
+		return s, fmt.Errorf("read the certificate of %s: %w", s.Domain.Name, err)
+	}
+	s.Choices, err = m.sslChoices(ctx, s.Domain.Owner)
+	return s, err
 }
 
-// EditSSL changes what e says of certificates for each of some mail domains, and has
-// those of an authority ordered anew with renew.
+// sslChoices are the sources that an owner's domains can have certificates from.
+func (m *Module) sslChoices(ctx context.Context, owner string) ([]string, error) {
+	own := []string{string(mail.SelfSigned), string(mail.LetsEncrypt)}
+	if m.panel.Certificates == nil {
+		return own, nil
+	}
+	theirs, err := m.panel.Certificates(ctx, owner)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the certificates of %s: %w", owner, err)
+	}
+	return append(own, slices.DeleteFunc(slices.Clone(theirs), func(n string) bool { return slices.Contains(own, n) })...), nil
+}
+
+const sslFunction = "emaildomain.ssl"
+
+// EditSSL changes what e says of certificates for each of some mail domains; with renew
+// each gets a new one as soon as can be, from where it comes from.
 func (m *Module) EditSSL(ctx context.Context, by Actor, elids []string, e mail.DomainEdit, renew bool) ([]Outcome, error) {
-	return m.all(ctx, by, elids, func(elid string) error { _, err := m.EditDomain(ctx, by, elid, e); return err })
+	e = mail.DomainEdit{Secure: e.Secure, SecureAlias: e.SecureAlias, SSLName: e.SSLName, SSLChallenge: e.SSLChallenge, Email: e.Email}
+	return m.all(ctx, by, elids, func(elid string) error {
+		n, err := m.editDomain(ctx, by, sslFunction, elid, e)
+		if err != nil || !renew {
+			return err
+		}
+		return m.renewNow(ctx, by, n)
+	})
 }
 
-// ServerSSL is the certificate that is served where no other one fits. Only an
-// administrator may see it.
-func (m *Module) ServerSSL(ctx context.Context, by Actor) (SSL, error) {
-	if by.Level != mail.LevelAdmin {
-		return SSL{}, &mail.Error{Kind: mail.Access, Field: "level"}
+// renewNow has a domain get another certificate, if it shows one.
+func (m *Module) renewNow(ctx context.Context, by Actor, n mail.Name) error {
+	scope, err := m.scope(ctx, by)
+	if err != nil {
+		return err
 	}
-	return SSL{}, nil
+	by.about = "renewal of " + n.String()
+	fetch := false
+	err = m.recertify(ctx, by, sslFunction, n, func(ctx context.Context, tx *store.Tx, d *mail.Domain, was *store.CertificateRow) (*store.CertificateRow, error) {
+		switch {
+		case d == nil || !scope.Has(d.Owner):
+			return nil, missed(n.String())
+		case d.SSLName == mail.LetsEncrypt:
+			tx.Aside()
+			return was, orderNow(ctx, tx, n.String(), d.SecureAlias)
+		case d.SSLName == mail.SelfSigned:
+			c, err := selfSigned(was, d.SecureAlias, tx.Now)
+			return &store.CertificateRow{Certificate: c, Source: mail.SelfSigned}, err
+		}
+		fetch = true
+		return was, nil
+	})
+	if err != nil || !fetch || by.Preview != nil {
+		return err
+	}
+	var d mail.Domain
+	if d, _, err = m.find(ctx, by, n.String()); err != nil {
+		return err
+	}
+	c, err := m.ownCertificate(ctx, d.Owner, d.SSLName)
+	if err != nil {
+		return err
+	}
+	return m.followOne(ctx, n, store.PanelCertificate{Owner: d.Owner, Name: d.SSLName}, c)
 }
 
-// EditServerSSL changes it.
-func (m *Module) EditServerSSL(ctx context.Context, by Actor, e mail.ServerSSLEdit) error {
-	if by.Level != mail.LevelAdmin {
-		return &mail.Error{Kind: mail.Access, Field: "level"}
+// certificateNames are the host names in a certificate; nil is in none.
+func certificateNames(c *store.CertificateRow) []mail.Name {
+	if c == nil {
+		return nil
 	}
-	return nil
+	return chainNames(c)
+}
+
+// orderNow has a certificate ordered that may be good still, unless a limit of the
+// authority's is known to be used up.
+func orderNow(ctx context.Context, tx *store.Tx, name string, names []mail.Name) error {
+	tx.Aside()
+	if err := mayOrder(ctx, tx, name, names); err != nil {
+		return err
+	}
+	if was, err := certificateOf(ctx, tx, name); err != nil {
+		return err
+	} else if was != nil && was.Source == mail.LetsEncrypt {
+		if err := tx.SetRenewal(ctx, *was, tx.Now, was.Ask); err != nil {
+			return err
+		}
+	}
+	o, found, err := tx.Order(ctx, name)
+	if err != nil {
+		return err
+	}
+	if !found || !slices.Equal(o.Names, sortedNames(names)) {
+		o = store.OrderRow{Domain: name, Names: sortedNames(names), Since: tx.Now}
+	}
+	if o.Step == "" { // else it is under way
+		o.Due = tx.Now
+	}
+	return tx.PutOrder(ctx, o)
 }

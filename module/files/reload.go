@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"strings"
 	"time"
 
@@ -49,6 +50,15 @@ func (t *Tree) CheckDovecot(ctx context.Context, conf string) error {
 	}
 	return &mail.Error{Kind: mail.Unavailable, Field: "dovecot", Text: "unavailable_dovecot",
 		Cause: fmt.Errorf("check dovecot's configuration: %w: %s", err, strings.TrimSpace(said.String()))}
+}
+
+// DovecotConf is the configuration that Dovecot reads, as CheckDovecot takes it; empty
+// where the tree is a part of the system, and the paths in it are another's.
+func (t *Tree) DovecotConf() string {
+	if t.dir != "/" {
+		return ""
+	}
+	return "/" + path.Join(t.layout.Dovecot, "dovecot.conf")
 }
 
 // bounded keeps the first bytes that are written to it.
