@@ -20,7 +20,7 @@ var ErrNoLog = errors.New("exim does not log to a file that can be read")
 const (
 	logHead   = 1 << 10         // bytes that a file is known by
 	logLine   = 64 << 10        // a longer line is none of Exim's, and is passed over
-	logPart   = 4 << 20         // bytes between two commits
+	logPart   = 512 << 10       // bytes between two commits: as long as they take, other changes wait
 	logRound  = 256 << 20       // bytes of one call
 	logSettle = 2 * time.Second // so long after a file was moved away nobody writes to it any more
 	logPacked = time.Hour       // after that nobody compresses it any more
