@@ -51,6 +51,7 @@ type Module struct {
 	checkAfter   atomic.Int64                  // domains that lists note something of are not looked at before then, ms since 1970
 	dial         dns.Dialer                    // that name servers are asked by; nil: net.Dialer
 	drift        atomic.Int64                  // files that differed and could not be put right, as of the last reconcile
+	counting     counting                      // of letters
 	filterWatch  filterWatch                   // which filters answer
 	proofs       proofs                        // that certificates are served
 	orders       orders                        // of certificates
