@@ -206,6 +206,7 @@ const (
 	purgeEvery   = time.Minute
 	pendingEvery = 5 * time.Second
 	measureEvery = 5 * time.Minute
+	countEvery   = time.Minute
 )
 
 // work does the jobs that may take long: nothing else waits for them.
@@ -220,6 +221,7 @@ func work(ctx context.Context, m *module.Module, log zerolog.Logger) {
 		{"hand over records and look after keys", pendingEvery, m.Pending},
 		{"follow the panel's settings", pendingEvery, m.Follow},
 		{"measure mailboxes", measureEvery, m.Measure},
+		{"count letters", countEvery, m.Count},
 		{"tidy", tidyEvery, func(ctx context.Context) error {
 			return errors.Join(m.ForgetAnswers(ctx, time.Now()), m.EraseLeft(ctx))
 		}},
