@@ -75,7 +75,13 @@ func (s *Staged) add(c Change) error {
 	}
 	f.from = s.tree.run + "." + strconv.FormatUint(s.tree.staged.Add(1), 10)
 	s.files = append(s.files, f) // also half written: Drop removes it
-	return stage.create(f.from, c.File, s.tree.own[c.Group])
+	o := s.tree.own[c.Group]
+	if w := s.tree.spare(stage.path); w != nil {
+		if named, err := stage.fill(w, f.from, c.File, o); named || err != nil {
+			return err
+		}
+	}
+	return stage.create(f.from, c.File, o)
 }
 
 // Publish or Drop ends what Stage began.

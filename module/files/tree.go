@@ -22,6 +22,7 @@ type Tree struct {
 	run     string           // names the staged files of this process, in no other's way
 	staged  atomic.Uint64    // numbers them
 	places  places           // that they wait for
+	spares  spares           // for what is staged next
 	seconds seconds
 }
 
@@ -42,7 +43,7 @@ func (t *Tree) Layout() Layout { return t.layout }
 func (t *Tree) Close() error {
 	t.places.mu.Lock()
 	defer t.places.mu.Unlock()
-	return errors.Join(t.places.close(), t.root.Close())
+	return errors.Join(t.spares.close(), t.places.close(), t.root.Close())
 }
 
 // MakeDirectories makes the directories that are missing, and puts their owners
