@@ -30,8 +30,9 @@ const (
 // time, is ErrUnavailable.
 type Core struct {
 	// Forgot is called when the core has said that what it told before may be so no
-	// longer; nil: nobody asks. It must not wait.
-	Forgot func()
+	// longer, with its word for what: "users", "params", "certificates"; nil: nobody
+	// asks. It must not wait.
+	Forgot func(what string)
 
 	limit   time.Duration
 	cache   cache
@@ -276,6 +277,6 @@ func (k *Core) leave(c *conn) {
 func (k *Core) forget(what string) {
 	k.cache.forget(what)
 	if k.Forgot != nil {
-		k.Forgot()
+		k.Forgot(what)
 	}
 }

@@ -51,7 +51,7 @@ func (c *reconcile) Run(ctx context.Context) (err error) {
 	if left > 0 {
 		return fmt.Errorf("%d files differ still", left)
 	}
-	return errors.Join(w.module.Purge(ctx), w.module.Measure(ctx), w.module.Close(ctx))
+	return errors.Join(w.module.ApplyCertificates(ctx), w.module.Purge(ctx), w.module.Measure(ctx), w.module.Close(ctx))
 }
 
 func printDifferences(differ []module.Difference) {

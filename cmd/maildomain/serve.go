@@ -75,7 +75,7 @@ func (c *serve) Run(ctx context.Context) (err error) {
 	if err := prepare(ctx, w.module); err != nil {
 		return err
 	}
-	core.Forgot = w.module.Doubt
+	core.Forgot = w.module.Forget
 	if err := start(ctx, w.module, log); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (c *serve) Run(ctx context.Context) (err error) {
 		Register:  rpc.Registration(version),
 		Core:      core,
 		Working: func() bool {
-			return w.module.Unpublished() || w.module.Underway() || w.module.Awaiting() || w.module.Proving()
+			return w.module.Unpublished() || w.module.Underway() || w.module.Awaiting() || w.module.Reloading() || w.module.Proving()
 		},
 		AllowUIDs: uids,
 		Idle:      c.Idle,
@@ -98,6 +98,7 @@ func (c *serve) Run(ctx context.Context) (err error) {
 	var keepers sync.WaitGroup
 	keepers.Go(func() { keep(background, w.module, log) })
 	keepers.Go(func() { work(background, w.module, log) })
+	keepers.Go(func() { reload(background, w.module, log) })
 	keepers.Go(func() { look(background, w.module, log) })
 	keepers.Go(func() { watch(background, w.module, log) })
 	keepers.Go(func() { rotate(background, moved, changes, log) })
@@ -220,6 +221,7 @@ func work(ctx context.Context, m *module.Module, log zerolog.Logger) {
 		{"remove what was deleted", purgeEvery, m.Purge},
 		{"hand over records and look after keys", pendingEvery, m.Pending},
 		{"follow the panel's settings", pendingEvery, m.Follow},
+		{"follow the certificates of owners", pendingEvery, m.FollowCertificates},
 		{"measure mailboxes", measureEvery, m.Measure},
 		{"count letters", countEvery, m.Count},
 		{"tidy", tidyEvery, func(ctx context.Context) error {
@@ -279,6 +281,23 @@ func keep(ctx context.Context, m *module.Module, log zerolog.Logger) {
 				wait = retryFirst
 			}
 			next = now.Add(wait)
+		}
+	}
+}
+
+// reload has Dovecot read certificates that changed: with many of them that takes
+// seconds, for which nothing else waits.
+func reload(ctx context.Context, m *module.Module, log zerolog.Logger) {
+	look := time.NewTicker(retryFirst)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+			if err := m.ReloadCertificates(ctx); err != nil {
+				log.Error().Err(err).Msg("certificates")
+			}
 		}
 	}
 }
