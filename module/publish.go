@@ -190,7 +190,7 @@ func (m *Module) handOverNow(ctx context.Context, n mail.Name) (after []store.Re
 	}
 	noted := leave
 	leave = func() {} // whoever is next finds what is noted
-	m.db.Note(func(ctx context.Context, tx *store.Tx) error {
+	m.db.NoteSoon(func(ctx context.Context, tx *store.Tx) error {
 		tx.Aside()
 		for _, s := range steps {
 			if err := tx.SetRecord(ctx, n, s.was, s.is); err != nil {

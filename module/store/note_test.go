@@ -24,7 +24,7 @@ func TestNotesStandBesideChanges(t *testing.T) {
 	}
 	for i := range 50 {
 		wg.Go(func() {
-			db.Note(set("note"+string(rune('0'+i))), func(err error) {
+			db.NoteSoon(set("note"+string(rune('0'+i))), func(err error) {
 				if err != nil {
 					t.Error(err)
 				}
@@ -76,7 +76,7 @@ func TestReadsSeeWhatWasNotedBefore(t *testing.T) {
 	for i := range 20 {
 		value := string(rune('a' + i))
 		over := make(chan error, 1)
-		db.Note(func(ctx context.Context, tx *Tx) error {
+		db.NoteSoon(func(ctx context.Context, tx *Tx) error {
 			time.Sleep(time.Millisecond) // the read would overtake it
 			return tx.Set(ctx, "name", value)
 		}, func(err error) { over <- err })
@@ -101,8 +101,8 @@ func TestNoteThatFailsHoldsNobodyUp(t *testing.T) {
 	fault := errors.New("a fault")
 	over := make(chan error, 3)
 	tell := func(err error) { over <- err }
-	db.Note(func(context.Context, *Tx) error { return fault }, tell)
-	db.Note(func(context.Context, *Tx) error { panic(fault) }, tell)
+	db.NoteSoon(func(context.Context, *Tx) error { return fault }, tell)
+	db.NoteSoon(func(context.Context, *Tx) error { panic(fault) }, tell)
 	if err := db.View(t.Context(), func(context.Context, *Tx) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestNoteThatFailsHoldsNobodyUp(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	db.Note(func(context.Context, *Tx) error { return nil }, tell)
+	db.NoteSoon(func(context.Context, *Tx) error { return nil }, tell)
 	if err := <-over; !errors.Is(err, ErrClosed) {
 		t.Errorf("told %v after the end", err)
 	}

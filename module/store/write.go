@@ -59,15 +59,20 @@ func (db *DB) Alone(ctx context.Context, f func(context.Context, *Tx) error) err
 	return db.submit(&request{ctx: ctx, f: f, solo: true})
 }
 
-// Note is Update for what is found out again if it is lost. Nobody waits for it but
-// the reads that begin later: they see it. It is not synced, and a power failure may
-// undo it; it never undoes what was synced before, and whatever is synced later keeps
-// it. over is told how it ended.
-func (db *DB) Note(f func(context.Context, *Tx) error, over func(error)) {
+// Note is Update for what is found out again if it is lost: it is not synced, and a
+// power failure may undo it. It never undoes what was synced before, and whatever is
+// synced later keeps it.
+func (db *DB) Note(ctx context.Context, f func(context.Context, *Tx) error) error {
+	return db.submit(&request{ctx: ctx, f: f, note: true})
+}
+
+// NoteSoon is Note that nobody waits for but the reads that begin later: they see it.
+// over is told how it ended.
+func (db *DB) NoteSoon(f func(context.Context, *Tx) error, over func(error)) {
 	noted := make(chan struct{})
 	db.notes.begin(noted)
 	go func() {
-		err := guarded(func() error { return db.submit(&request{ctx: context.Background(), f: f, note: true}) })
+		err := guarded(func() error { return db.Note(context.Background(), f) })
 		db.notes.end(noted)
 		over(err)
 	}()
