@@ -66,7 +66,7 @@ func (m *Module) count(ctx context.Context) error {
 			noted = append(noted, n)
 		}
 	}, func(to mail.LogPlace) error {
-		err := m.db.Note(ctx, func(ctx context.Context, tx *store.Tx) error { return m.addCounts(ctx, tx, from, to, noted) })
+		err := m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return m.addCounts(ctx, tx, from, to, noted) })
 		from, noted = to, noted[:0]
 		return err
 	})
