@@ -34,6 +34,7 @@ type commands struct {
 	Serve     serve        `cmd:"" default:"withargs" help:"Answer the panel core on the socket that was handed over (default)."`
 	Reconcile reconcile    `cmd:"" help:"Compare every file with the database and put right what differs."`
 	Check     check        `cmd:"" help:"Look at the database and every file, change nothing, and report."`
+	Renew     renew        `cmd:"" help:"Do what is due and waits for time alone, where no process serves: certificates, keys, records, what was deleted."`
 	Setup     setup        `cmd:"" help:"Make the directories and write the configurations of Exim and Dovecot, where none stands or only our own."`
 	Version   printVersion `cmd:"" help:"Print the version."`
 }

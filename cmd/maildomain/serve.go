@@ -49,7 +49,7 @@ func (c *serve) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	unlock, err := c.lock(ctx)
+	unlock, err := c.lock(ctx, lockWait)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,12 @@ func (c *serve) Run(ctx context.Context) (err error) {
 		Register:  rpc.Registration(version),
 		Core:      core,
 		Working: func() bool {
-			return w.module.Unpublished() || w.module.Underway() || w.module.Awaiting() || w.module.Reloading() || w.module.Proving()
+			return w.module.Unpublished() || w.module.Underway() || w.module.Awaiting() || w.module.Reloading() || w.module.Proving() || w.module.Ordering(ctx)
+		},
+		Leave: func(ctx context.Context) {
+			if err := w.module.Leave(ctx); err != nil {
+				log.Error().Err(err).Msg("the panel cannot be asked to call again")
+			}
 		},
 		AllowUIDs: uids,
 		Idle:      c.Idle,
@@ -98,6 +103,7 @@ func (c *serve) Run(ctx context.Context) (err error) {
 	var keepers sync.WaitGroup
 	keepers.Go(func() { keep(background, w.module, log) })
 	keepers.Go(func() { work(background, w.module, log) })
+	keepers.Go(func() { order(background, w.module, log) })
 	keepers.Go(func() { reload(background, w.module, log) })
 	keepers.Go(func() { look(background, w.module, log) })
 	keepers.Go(func() { watch(background, w.module, log) })
@@ -139,9 +145,12 @@ func (c *serve) allowed() ([]uint32, error) {
 // lockWait is how long a starting process waits for one that is about to end.
 const lockWait = 10 * time.Second
 
-// lock makes this process the only one that serves this database. The lock ends
-// with the process, however it ends.
-func (c *serve) lock(ctx context.Context) (unlock func(), err error) {
+// errServed says that another process has the lock.
+var errServed = errors.New("another process serves it")
+
+// lock makes this process the only one that serves this database, and waits so long
+// for another one to end. The lock ends with the process, however it ends.
+func (c place) lock(ctx context.Context, wait time.Duration) (unlock func(), err error) {
 	l, err := files.ParseLayout(c.Layout)
 	if err != nil {
 		return nil, err
@@ -154,13 +163,16 @@ func (c *serve) lock(ctx context.Context) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	for end := time.Now().Add(lockWait); ; {
+	for end := time.Now().Add(wait); ; {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			return func() { _ = f.Close() }, nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(end) || ctx.Err() != nil {
-			return nil, errors.Join(fmt.Errorf("another process serves %s: %w", c.database(l), err), f.Close())
+			if errors.Is(err, unix.EWOULDBLOCK) {
+				err = errServed
+			}
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", c.database(l), err), f.Close())
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -206,6 +218,7 @@ const (
 	tidyEvery    = time.Hour
 	purgeEvery   = time.Minute
 	pendingEvery = 5 * time.Second
+	ordersEvery  = 2 * time.Second
 	measureEvery = 5 * time.Minute
 	countEvery   = time.Minute
 )
@@ -298,6 +311,23 @@ func reload(ctx context.Context, m *module.Module, log zerolog.Logger) {
 			if err := m.ReloadCertificates(ctx); err != nil {
 				log.Error().Err(err).Msg("certificates")
 			}
+		}
+	}
+}
+
+// order has certificates ordered and renewed: an order takes minutes, and nothing else
+// waits for it.
+func order(ctx context.Context, m *module.Module, log zerolog.Logger) {
+	look := time.NewTicker(ordersEvery)
+	defer look.Stop()
+	for {
+		if err := m.Orders(ctx); err != nil && ctx.Err() == nil {
+			log.Error().Err(err).Msg("order certificates")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
 		}
 	}
 }

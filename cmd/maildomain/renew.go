@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"maildomain/module"
+)
+
+type renew struct {
+	place
+	proof
+	Log string `help:"File with a JSON line for each change. Default: var/log/maildomain/changes.log below the root." type:"path"`
+}
+
+// Run does what is due, by the panel's settings as they were last. Where a process
+// serves, that one does it: Run says so, and that is no error.
+func (c *renew) Run(ctx context.Context) (err error) {
+	log := zerolog.New(os.Stderr).With().Timestamp().Logger()
+	unlock, err := c.lock(ctx, 0)
+	if errors.Is(err, errServed) {
+		fmt.Println("the module is running, and does what is due by itself")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	w, err := c.existing(ctx, module.Panel{}, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	if c.Log == "" {
+		c.Log = filepath.Join(c.Root, "var/log/maildomain/changes.log")
+	}
+	changes, err := openLog(c.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, changes.close()) }()
+	w.module.LogChanges(zerolog.New(changes))
+	w.module.WithoutPanel()
+	if err := c.askAt(c.Root, w.module); err != nil {
+		return err
+	}
+	if err := start(ctx, w.module, log); err != nil {
+		return err
+	}
+	ending := context.WithoutCancel(ctx)
+	return errors.Join(w.module.Renew(ctx), served(ctx, w.module), w.module.Close(ending))
+}
+
+// servedLimit is for the mail servers to show certificates that are new.
+const servedLimit = 2 * time.Minute
+
+// served has the mail servers show certificates that are new, and looks whether they do.
+func served(ctx context.Context, m *module.Module) (err error) {
+	for end := time.Now().Add(servedLimit); (m.Reloading() || m.Proving()) && time.Now().Before(end); {
+		err = errors.Join(err, m.ReloadCertificates(ctx), m.LookServed(ctx))
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(retryFirst):
+		}
+	}
+	return err
+}
