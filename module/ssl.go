@@ -69,21 +69,14 @@ func (m *Module) DomainSSL(ctx context.Context, by Actor, elid string) (s SSL, e
 	}); err != nil {
 		return s, fmt.Errorf("read the certificate of %s: %w", s.Domain.Name, err)
 	}
-	s.Choices, err = m.sslChoices(ctx, s.Domain.Owner)
-	return s, err
+	s.Choices = m.sslChoices(ctx, s.Domain.Owner)
+	return s, nil
 }
 
 // sslChoices are the sources that an owner's domains can have certificates from.
-func (m *Module) sslChoices(ctx context.Context, owner string) ([]string, error) {
+func (m *Module) sslChoices(ctx context.Context, owner string) []string {
 	own := []string{string(mail.SelfSigned), string(mail.LetsEncrypt)}
-	if m.panel.Certificates == nil {
-		return own, nil
-	}
-	theirs, err := m.panel.Certificates(ctx, owner)
-	if err != nil {
-		return nil, fmt.Errorf("ask for the certificates of %s: %w", owner, err)
-	}
-	return append(own, slices.DeleteFunc(slices.Clone(theirs), func(n string) bool { return slices.Contains(own, n) })...), nil
+	return append(own, slices.DeleteFunc(slices.Clone(m.panelCertificates(ctx, owner)), func(n string) bool { return slices.Contains(own, n) })...)
 }
 
 const sslFunction = "emaildomain.ssl"

@@ -20,7 +20,10 @@ import (
 )
 
 // table is the table over a module of its own; user1 is reseller1's.
-func table(t *testing.T) *Methods {
+func table(t *testing.T) *Methods { return tableWith(t, func(*module.Panel) {}) }
+
+// tableWith is table with a panel that is otherwise than that.
+func tableWith(t *testing.T, otherwise func(*module.Panel)) *Methods {
 	t.Helper()
 	dir := t.TempDir()
 	tree, err := files.OpenTree(dir, files.Debian)
@@ -37,11 +40,13 @@ func table(t *testing.T) *Methods {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	user := mail.User{Name: "user1", Level: mail.LevelUser, Parent: "reseller1", Active: true}
-	return NewMethods(module.New(db, tree, module.Panel{
+	panel := module.Panel{
 		User:    func(_ context.Context, name string) (mail.User, bool, error) { return user, name == user.Name, nil },
 		UsersOf: func(context.Context, string) ([]mail.User, error) { return []mail.User{user}, nil },
 		Params:  func(context.Context) (mail.Params, error) { return mail.Params{MailHost: "mx.host.example"}, nil },
-	}, zerolog.Nop()))
+	}
+	otherwise(&panel)
+	return NewMethods(module.New(db, tree, panel, zerolog.Nop()))
 }
 
 // ask calls a function as a level in a language; parameters are name, value, …
