@@ -35,6 +35,7 @@ var methods = map[string]method{
 	"emaildomain.dns.publish": ofDomain(group(mail.LevelUser, (*module.Module).PublishRecords)),
 	"emaildomain.dns.zone":    ofDomain(method{wire.KindReport, mail.LevelUser, nil, zoneText}),
 	"emaildomain.check":       ofDomain(method{wire.KindReport, mail.LevelUser, nil, checkDomain}),
+	"emaildomain.stats":       ofDomain(method{wire.KindReport, mail.LevelUser, nil, domainStats}),
 	"emaildomain.dkim.rotate": ofDomain(group(mail.LevelUser, (*module.Module).RotateKeys)),
 	"emaildomain.dkim.import": ofDomain(method{wire.KindForm, mail.LevelUser, []string{"elid", "private"}, importKey}),
 	"emaildomain.dkim.export": ofDomain(method{wire.KindReport, mail.LevelReseller, nil, exportKey}),
