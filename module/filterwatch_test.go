@@ -216,7 +216,7 @@ func TestFiltersAreAskedSeldom(t *testing.T) {
 	w.pass(askAgain)
 	w.askFilters(t)
 	w.set(t, "spamd", "off")
-	if n := count(time.Second); n != 1 {
+	if n := count(5 * time.Second); n != 1 {
 		t.Errorf("asked %d times when others were set", n)
 	}
 	states, err := w.FilterStates(t.Context())
