@@ -133,7 +133,7 @@ func (m *Module) overHTTP(w *wish) (h acme.HTTP, done func(), _ *acme.Problem) {
 	if dir := w.set.ACME.Webroot; dir != "" {
 		root, err := os.OpenRoot(dir)
 		if err != nil {
-			return h, done, notHere(mail.Name{}, "acme_webroot", err, "path", dir)
+			return h, done, notHere(w.order.Names[0], "acme_webroot", err, "path", dir)
 		}
 		h, done = acme.WebRoot(root), func() {
 			if err := root.Close(); err != nil {
@@ -142,14 +142,14 @@ func (m *Module) overHTTP(w *wish) (h acme.HTTP, done func(), _ *acme.Problem) {
 		}
 	} else {
 		if m.panel.HTTP01 == nil {
-			return h, done, notHere(mail.Name{}, "acme_http_none", errors.New("the panel shows no proofs"))
+			return h, done, notHere(w.order.Names[0], "acme_http_none", errors.New("the panel shows no proofs"))
 		}
 		h = acme.HTTP{
 			Put: func(ctx context.Context, token, text string) error {
 				ctx, cancel := context.WithTimeout(ctx, httpLimit)
 				defer cancel()
 				if err := m.panel.HTTP01(ctx, true, token, text); err != nil {
-					return notHere(mail.Name{}, "acme_panel", err)
+					return notHere(w.order.Names[0], "acme_panel", err)
 				}
 				return nil
 			},
