@@ -181,7 +181,7 @@ var icons = map[string]string{
 	"set": "settings-2", "filter": "funnel", "filterhappy": "funnel-plus", "editlist": "list", "attr": "info",
 	"retry": "undo-2", "refresh": "refresh-cw", "folder": "folder", "fail": "circle-x", "tick-green": "circle-check",
 	"no-grey": "circle-minus", "procin": "loader", "wait": "clock", "warn": "triangle-alert", "key": "key-round",
-	"ssl": "shield-check", "check": "circle-check", "file": "file-text", "web": "globe", "view": "eye", "clear": "rotate-ccw",
+	"ssl": "shield-check", "check": "circle-check", "file": "file-text", "web": "globe", "view": "eye", "stat": "chart-column", "clear": "rotate-ccw",
 }
 
 func icon(img string) string {

@@ -91,6 +91,26 @@ func TestReportShowsRowsAndDiffs(t *testing.T) {
 	contains(t, "report", body, "Stock-taking", "<dt>Shelves</dt><dd>100000</dd>", ">Place<", "cellar 3", ">right<", `class="line add">&#43;found`)
 }
 
+// A chart draws columns of the rows, in the order of time; what is no number is not
+// drawn. The same is said in words, and stands in the table.
+func TestReportDrawsItsChart(t *testing.T) {
+	p := paneltest.Start(t, paneltest.Options{})
+	h := logIn(t, p, "user1")
+	body := h.get("/f/shelf.growth").body
+	contains(t, "chart", body, `<div class="charts" role="group" aria-label="Month">`, "<span>Boxes</span> <b>50</b> <span class=\"hint\">that stood there</span>",
+		`role="img" aria-label="Boxes, 2026-01 – 2026-03: 50 in all, at most 40 (2026-03)" viewBox="0 0 30 41"`,
+		`<rect x="1" y="30" width="8" height="10"><title>2026-01: 10</title></rect><rect x="21" y="0" width="8" height="40"><title>2026-03: 40</title></rect></svg>`,
+		`aria-label="Lost, 2026-01 – 2026-03: 0 in all" viewBox="0 0 30 41" preserveAspectRatio="none"><path d="M0 40.5h30"/></svg>`,
+		"many &lt;b&gt;", `<span>2026-01</span><span>2026-03</span>`, `role="table" aria-label="Growth"`)
+	lacks(t, "chart", body, "style=", "<b>\"")
+	if first, last := strings.Index(body, ">2026-03<"), strings.LastIndex(body, ">2026-01<"); first < 0 || last < first {
+		t.Error("the table has another order than the answer")
+	}
+	h.post("/language", "_lang", "ru")
+	contains(t, "in Russian", h.get("/f/shelf.growth").body, "50 всего, не более 40 (2026-03)")
+	lacks(t, "without one", h.get("/f/shelf.count").body, "chart")
+}
+
 func TestGroupTellsOfEachObject(t *testing.T) {
 	p := paneltest.Start(t, paneltest.Options{})
 	h := logIn(t, p, "user1")

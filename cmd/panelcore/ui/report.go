@@ -14,6 +14,7 @@ type reportPage struct {
 	Func, Title, Object string
 	Back                string
 	Values              []labelled
+	Charts              []chart
 	Cols                []column
 	Rows                []reportRow
 	T                   map[string]string
@@ -56,6 +57,7 @@ func (v *visit) showReport(f *core.Function, a *core.Answer) {
 	}
 	r.Values = v.values(t, f, a)
 	if r.Preview == nil {
+		r.Charts = v.charts(meta, t, a)
 		r.Cols = v.columns(nil, f, meta, t, a)
 		if len(r.Cols) == 0 {
 			for _, name := range columnNames(a.Elems, f.Columns) {
@@ -87,6 +89,9 @@ func (v *visit) values(t texts, f *core.Function, a *core.Answer) []labelled {
 			continue
 		}
 		text := firstOf(t, v.flagWord(a.Values[name]), name+"_"+a.Values[name])
+		if at, ok := instant(text); ok {
+			text = at
+		}
 		ls = append(ls, labelled{t.label(name), unicodeName(text)})
 	}
 	return ls

@@ -57,6 +57,8 @@ var catalogue = map[string]map[string]string{
 		"on":            "On",
 		"off":           "Off",
 		"units":         "B KB MB GB TB",
+		"in_all":        "in all",
+		"at_most":       "at most",
 		"copy":          "Copy",
 		"copied":        "Copied",
 
@@ -146,6 +148,8 @@ var catalogue = map[string]map[string]string{
 		"on":            "Вкл.",
 		"off":           "Выкл.",
 		"units":         "Б КБ МБ ГБ ТБ",
+		"in_all":        "всего",
+		"at_most":       "не более",
 		"copy":          "Скопировать",
 		"copied":        "Скопировано",
 

@@ -43,6 +43,7 @@ func shelfFunctions() map[string]function {
 		"shelf.log":    {"list", "user", simple(shelfLog)},
 		"shelf.undo":   {"action", "user", simple(func(c wire.Call) (any, *wire.ErrorData) { return ok(c.Params["plid"] + "/" + c.Params["elid"]), nil })},
 		"shelf.count":  {"report", "user", simple(countShelves)},
+		"shelf.growth": {"report", "user", simple(growth)},
 	}
 }
 
@@ -230,5 +231,13 @@ func countShelves(c wire.Call) (any, *wire.ErrorData) {
 	return wire.Report{Kind: wire.KindReport, Values: map[string]string{"shelves": strconv.Itoa(shelves)}, Elems: []map[string]string{
 		{"place": "cellar " + c.Params["elid"], "result": "right"},
 		{"place": "attic", "result": "wrong", "diff": "@@ -1 +1 @@\n-expected\n+found\n"},
+	}}, nil
+}
+
+func growth(wire.Call) (any, *wire.ErrorData) {
+	return wire.Report{Kind: wire.KindReport, Values: map[string]string{}, Elems: []map[string]string{
+		{"month": "2026-03", "boxes": "40", "lost": "0"},
+		{"month": "2026-02", "boxes": "many <b>", "lost": "0"},
+		{"month": "2026-01", "boxes": "10", "lost": "-5"},
 	}}, nil
 }
