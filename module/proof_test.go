@@ -2,6 +2,7 @@ package module
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
@@ -224,6 +225,7 @@ func TestCertificateThatIsSeenServedIsThereToStay(t *testing.T) {
 // as before, and nothing is tried again by itself.
 func TestCertificateThatCannotBeServedGivesWayToTheOneBefore(t *testing.T) {
 	s := newShop(t)
+	addBox(t, s.world, as("admin"), "box@a.example")
 	before := s.row(t)
 	refused := s.another(t)
 	s.reload(t)
@@ -242,6 +244,10 @@ func TestCertificateThatCannotBeServedGivesWayToTheOneBefore(t *testing.T) {
 		s.reload(t)
 	}
 	s.waitFor(t, fingerprintOf(&before), files.ServiceSMTP, files.ServiceSubmission, files.ServiceSubmissions)
+	stranger := lab.Client{Addr: s.x.Addr(), TLS: &tls.Config{ServerName: shopName, InsecureSkipVerify: true}}
+	if r, err := stranger.Send(t.Context(), "you@sender.example", []string{"box@a.example"}, "Subject: hello\n\nhello\n"); err != nil || !r.OK() {
+		t.Errorf("a letter by TLS: %v, %v", r, err)
+	}
 	if log := s.log.String(); strings.Count(log, "the one before was put back") != 1 || strings.Contains(log, "PRIVATE") {
 		t.Error(log)
 	}
