@@ -209,6 +209,7 @@ func (m *Module) Health(ctx context.Context) (Health, error) {
 	if m.unpublished.Load() {
 		h.OK, h.Applied = false, max(0, s.Revision-1)
 	}
+	h.Queues["reload"] = 0
 	if m.Reloading() {
 		h.Queues["reload"] = 1
 	}

@@ -74,7 +74,7 @@ func TestReconcileBringsBackEveryByte(t *testing.T) {
 		if err := destroy(); err != nil {
 			t.Fatal(err)
 		}
-		if found := reconcile(t, w); len(found) != 102 { // settings, outgoing addresses, filters
+		if found := reconcile(t, w); len(found) != 103 { // settings, outgoing addresses, filters, names of certificates
 			t.Errorf("%s: %d repairs", what, len(found))
 		}
 		got := standing(t, w)

@@ -3,6 +3,7 @@ package module
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -113,7 +114,11 @@ func checkFollows(t rapid.TB, w *world) {
 	want := map[string]string{}
 	put := func(f files.File, err error) error {
 		if err == nil {
-			want[strings.TrimPrefix(f.Path, files.Debian.Exim+"/")] = "-rw-r----- " + string(f.Body)
+			mode := "-rw-r----- "
+			if f.Mode == 0o644 {
+				mode = "-rw-r--r-- "
+			}
+			want[strings.TrimPrefix(f.Path, files.Debian.Exim+"/")] = mode + string(f.Body)
 		}
 		return err
 	}
@@ -128,16 +133,59 @@ func checkFollows(t rapid.TB, w *world) {
 		if err := put(files.Debian.FiltersFile(mail.DefaultFilters())); err != nil {
 			return err
 		}
+		if err := putServed(ctx, tx, put); err != nil {
+			return err
+		}
 		return tx.Domains(ctx, func(d mail.Domain) error { return put(files.Debian.DomainFile(d)) })
 	})
 	if err != nil {
 		t.Fatalf("read the database: %v", err)
+	}
+	if err := w.ApplyCertificates(context.Background()); err != nil { // which removes what is served no more
+		t.Errorf("have Dovecot read its certificates: %v", err)
 	}
 	got := standing(t, w)
 	delete(got, "maildomain.ready")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the files do not follow the database (-want +got):\n%s", diff)
 	}
+}
+
+// putServed puts what Exim is to have of certificates: the map of names, and the files
+// of each certificate, called after the first domain that shows it. Of two that are
+// both for a name one is chosen as in mail.ServeOnce.
+func putServed(ctx context.Context, tx *store.Tx, put func(files.File, error) error) error {
+	var all []mail.ServedCertificate
+	err := tx.Domains(ctx, func(d mail.Domain) error {
+		if !d.Secure {
+			return nil
+		}
+		c, found, err := tx.Certificate(ctx, d.Name.String())
+		if err != nil || !found {
+			return errors.Join(err, fmt.Errorf("certificate of %s: %v", d.Name, found))
+		}
+		i := slices.IndexFunc(all, func(o mail.ServedCertificate) bool { return string(o.Chain) == string(c.Chain) })
+		if i < 0 {
+			i = len(all)
+			all = append(all, mail.ServedCertificate{Certificate: c.Certificate, Vouched: c.Source != mail.SelfSigned})
+		}
+		all[i].Names = append(all[i].Names, d.SecureAlias...)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	all = mail.ServeOnce(all)
+	for _, c := range all {
+		for _, f := range files.Debian.CertificateFiles(c.Certificate) {
+			if strings.HasPrefix(f.Path, files.Debian.Exim) {
+				if err := put(f, nil); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return put(files.Debian.SNIFile(all))
 }
 
 // reconcile is Reconcile where it has to succeed, and its findings as one reads them.

@@ -44,7 +44,7 @@ func TestEmptyDatabaseRemovesNobodysDomains(t *testing.T) {
 	if err := os.WriteFile(fresh.settingsOf("notes"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := reconcile(t, fresh); len(got) != 4 {
+	if got := reconcile(t, fresh); len(got) != 6 {
 		t.Errorf("%q", got)
 	}
 }
@@ -124,17 +124,23 @@ func TestStartComparesAfterAnUncleanStop(t *testing.T) {
 }
 
 func TestHealthOfAWorldThatWasNeverStarted(t *testing.T) {
-	nothing := map[string]int{"records": 0, "keys": 0, "mail": 0}
+	nothing, reload := map[string]int{"records": 0, "keys": 0, "mail": 0, "reload": 0}, map[string]int{"records": 0, "keys": 0, "mail": 0, "reload": 1}
 	noFilters := map[string]FilterState{}
 	w := emptyWorld(t, t.TempDir())
 	if h, err := w.Health(t.Context()); err != nil || !cmp.Equal(h, Health{Queues: nothing, Filters: noFilters}) {
 		t.Errorf("not started: %+v, %v", h, err)
 	}
 	reconcile(t, w)
-	if h, err := w.Health(t.Context()); err != nil || !cmp.Equal(h, Health{OK: true, Queues: nothing, Filters: noFilters}) {
+	if h, err := w.Health(t.Context()); err != nil || !cmp.Equal(h, Health{OK: true, Queues: reload, Filters: noFilters}) {
 		t.Errorf("started: %+v, %v", h, err)
 	}
-	if got := slices.Sorted(maps.Keys(standing(t, w))); !slices.Equal(got, []string{"domainips", "maildomain.filters", "maildomain.ready"}) {
+	if err := w.ApplyCertificates(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := w.Health(t.Context()); err != nil || !cmp.Equal(h, Health{OK: true, Queues: nothing, Filters: noFilters}) {
+		t.Errorf("once Dovecot was told: %+v, %v", h, err)
+	}
+	if got := slices.Sorted(maps.Keys(standing(t, w))); !slices.Equal(got, []string{"domainips", "maildomain.filters", "maildomain.ready", "ssl/sni"}) {
 		t.Errorf("files of no domains: %q", got)
 	}
 }
