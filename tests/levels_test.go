@@ -61,6 +61,13 @@ func TestEveryFunctionAtEveryLevel(t *testing.T) {
 		{"mailparam", nil, [4]string{denied, denied, "", denied}},
 		{"mailparam", []string{"sv_field", "keep_deleted", "keep_deleted", "x"}, [4]string{denied, denied, "", denied}},
 		{"mailparam", []string{"keep_deleted", "7", "sok", "ok"}, [4]string{denied, denied, "", denied}},
+		{"emaildomain.ssl", []string{"elid", "d.example"}, [4]string{"", "", "", unseen}},
+		{"emaildomain.ssl", []string{"elid", "d.example", "sv_field", "ssl_name", "ssl_name", "letsencrypt"}, [4]string{"", "", "", unseen}},
+		{"emaildomain.ssl", []string{"elid", "d.example", "secure", "on", "ssl_name", "selfsigned", "sok", "ok"}, [4]string{"", "", "", unseen}},
+		{"emaildomain.ssl", []string{"elid", "d.example", "secure", "on", "renew", "on", "sok", "ok", "dry_run", "on"}, [4]string{"", "", "", unseen}},
+		{"email.toplevel.ssl.edit", nil, [4]string{denied, denied, "", denied}},
+		{"email.toplevel.ssl.edit", []string{"sv_field", "ssl_name", "ssl_name", "given"}, [4]string{denied, denied, "", denied}},
+		{"email.toplevel.ssl.edit", []string{"ssl_name", "selfsigned", "renew", "on", "sok", "ok"}, [4]string{denied, denied, "", denied}},
 		{"emaildomain.nonsense", nil, [4]string{"missed(func)", "missed(func)", "missed(func)", "missed(func)"}},
 	} {
 		w.Must(t, "user1", "emaildomain.edit", "name", "d.example", "sok", "ok")
