@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strconv"
@@ -26,7 +27,7 @@ const (
 type counting struct {
 	mu     sync.Mutex   // one at a time
 	until  atomic.Int64 // when the log was read to its end last, ms since 1970; 0: not yet
-	absent atomic.Bool  // Exim does not log to a file
+	absent atomic.Bool  // Exim does not log to a file that can be read
 	zone   *time.Location
 }
 
@@ -40,7 +41,7 @@ func (c *counting) day(at time.Time) mail.Day {
 
 // Count reads what became of letters from Exim's log, from where it was left, by this
 // process or another, and adds it to the counters of the mail domains. Each line counts
-// once, whenever the process ends. It is no error that Exim logs to no file.
+// once, whenever the process ends. It is no error that there is no log to be read.
 func (m *Module) Count(ctx context.Context) error {
 	m.counting.mu.Lock()
 	defer m.counting.mu.Unlock()
@@ -73,9 +74,10 @@ func (m *Module) count(ctx context.Context) error {
 	if lost {
 		m.log.Warn().Msg("a part of Exim's log is not there any more: its letters are not counted")
 	}
-	m.counting.absent.Store(errors.Is(err, files.ErrNoLog))
+	absent := errors.Is(err, files.ErrNoLog) || errors.Is(err, fs.ErrPermission) // an ordinary user's module
+	m.counting.absent.Store(absent)
 	switch {
-	case errors.Is(err, files.ErrNoLog), errors.Is(err, errCounted):
+	case absent, errors.Is(err, errCounted):
 		return nil
 	case err != nil:
 		return fmt.Errorf("count letters: %w", err)
@@ -140,7 +142,7 @@ type Stats struct {
 	Days   []DayStats // each day that was asked for, oldest first
 	Total  mail.Counts
 	Until  time.Time // the log was counted up to then; zero: not since the start
-	Absent bool      // Exim logs to no file: there is nothing to count
+	Absent bool      // Exim logs to no file that can be read: there is nothing to count
 }
 
 // DayStats are the counts of a day.

@@ -11,6 +11,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -22,7 +23,7 @@ import (
 // may be left out.
 type Options struct {
 	Root     string   // the directory whose etc/exim4 Exim reads; "maildomain setup" was run on it
-	Dir      string   // where queue (spool), log and mailboxes of system users (mail) are kept
+	Dir      string   // where queue (spool) and mailboxes of system users (mail) are kept; logs go to Root's var/log/exim4
 	Listen   string   // address and port to listen on; default: a free port of 127.0.0.1
 	Hostname string   // the server's own name; default mail.lab.test
 	Relay    []string // addresses that may send to foreign domains; default none, so that the tester is a stranger
@@ -121,7 +122,15 @@ func (x *Exim) prepare() ([]mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir := func(name string) string { return filepath.Join(x.opts.Dir, name) }
+	dir := func(name string) string {
+		if name == "log" { // where the module looks for it
+			return filepath.Join(x.opts.Root, logDir)
+		}
+		return filepath.Join(x.opts.Dir, name)
+	}
+	if err := makeParents(x.opts.Root, logDir); err != nil {
+		return nil, err
+	}
 	for _, d := range []struct {
 		name     string
 		mode     fs.FileMode
@@ -199,6 +208,28 @@ func (x *Exim) mountConfiguration(gid int) ([]mount, error) {
 		return nil, err
 	}
 	return []mount{{from: from, over: over, owned: owned}}, nil
+}
+
+// makeParents makes the directories above name below root, as its owner would: the
+// module may run as an ordinary user, and writes there too.
+func makeParents(root, name string) error {
+	info, err := os.Stat(root)
+	if err != nil {
+		return err
+	}
+	owner := info.Sys().(*syscall.Stat_t)
+	at := root
+	for part := range strings.SplitSeq(strings.Trim(filepath.Dir(name), "/"), "/") {
+		at = filepath.Join(at, part)
+		err := os.Mkdir(at, 0o755)
+		if err == nil {
+			err = os.Chown(at, int(owner.Uid), int(owner.Gid))
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func makeDir(name string, mode fs.FileMode, uid, gid int) error {

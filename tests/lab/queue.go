@@ -121,7 +121,7 @@ func (x *Exim) PanicLog() (string, error) { return x.log("paniclog") }
 func (x *Exim) RejectLog() (string, error) { return x.log("rejectlog") }
 
 func (x *Exim) log(name string) (string, error) {
-	b, err := os.ReadFile(filepath.Join(x.opts.Dir, "log", name))
+	b, err := os.ReadFile(filepath.Join(x.opts.Root, logDir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}

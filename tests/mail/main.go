@@ -117,7 +117,7 @@ func (d demo) run(ctx context.Context) (err error) {
 	case <-ctx.Done():
 		return nil
 	case <-x.Exited():
-		return fmt.Errorf("exim ended by itself; its log is in %s", filepath.Join(mail, "log"))
+		return fmt.Errorf("exim ended by itself; its log is in %s", filepath.Join(root, "var/log/exim4"))
 	case <-x.Dovecot.Exited():
 		return fmt.Errorf("dovecot ended by itself; its log is in %s", filepath.Join(mail, "dovecot/log"))
 	}
@@ -177,9 +177,9 @@ Send as a program on this server, which may send anywhere:
   swaks --server %[1]s --local-interface %[4]s --from someone@example.com --to you@sender.test
 Ask where a letter would go: the first swaks with --quit-after RCPT.
 
-Letters that would leave this server go to %[5]s/sent; the logs are %[5]s/log/mainlog and
+Letters that would leave this server go to %[5]s/sent; the logs are %[6]s/var/log/exim4/mainlog and
 %[5]s/dovecot/log/dovecot.log. Ctrl-C ends it.
-`, reachable(d.listen), reachable(d.services.Submission), reachable(d.services.IMAP), insider, mail)
+`, reachable(d.listen), reachable(d.services.Submission), reachable(d.services.IMAP), insider, mail, root)
 	text := b.String()
 	if _, err := os.Stat(filepath.Join(root, files.Debian.Ready())); errors.Is(err, fs.ErrNotExist) {
 		text += "\nExim puts everybody off (421) until the module has put all files in place. The module starts with the first call at the panel.\n"
