@@ -56,8 +56,9 @@ func (m *Module) RotateKeys(ctx context.Context, by Actor, elids []string) ([]Ou
 }
 
 // ImportKey gives a domain a key that was made elsewhere. It signs once its record
-// stands on every authoritative server.
-func (m *Module) ImportKey(ctx context.Context, by Actor, elid, text string) (mail.Name, error) {
+// stands on every authoritative server: soon where that stands already under selector.
+// Without one the key gets the next free selector.
+func (m *Module) ImportKey(ctx context.Context, by Actor, elid, text, selector string) (mail.Name, error) {
 	d, scope, err := m.find(ctx, by, elid)
 	if err != nil {
 		return mail.Name{}, err
@@ -66,7 +67,34 @@ func (m *Module) ImportKey(ctx context.Context, by Actor, elid, text string) (ma
 	if err != nil || k.Algorithm() == mail.DKIMRSA && k.Bits() != d.DKIMKeylen || k.Algorithm() == mail.DKIMEd25519 && !d.DKIMEd25519 {
 		return mail.Name{}, &mail.Error{Kind: mail.Invalid, Field: "private", Text: "value_private", Args: map[string]string{"bits": fmt.Sprint(d.DKIMKeylen)}}
 	}
-	return d.Name, m.newKey(ctx, by, "emaildomain.dkim.import", d.Name, scope, k)
+	if selector == "" {
+		return d.Name, m.newKey(ctx, by, "emaildomain.dkim.import", d.Name, scope, k)
+	}
+	s, ok := mail.ParseSelector(selector)
+	if !ok {
+		return mail.Name{}, &mail.Error{Kind: mail.Invalid, Field: "selector", Value: selector, Text: "value_dkim_selector"}
+	}
+	return d.Name, m.rekey(ctx, by, "emaildomain.dkim.import", d.Name, func(_ context.Context, tx *store.Tx, d mail.Domain, keys []mail.SigningKey) ([]mail.SigningKey, error) {
+		if err := mayHaveKeys(d, scope); err != nil {
+			return nil, err
+		}
+		after, free := d.Bring(keys, s, k, tx.Now)
+		if !free {
+			return nil, &mail.Error{Kind: mail.Exists, Field: "selector", Value: selector, Text: "exists_selector"}
+		}
+		return after, nil
+	})
+}
+
+// mayHaveKeys refuses a domain outside of the scope, and one that does not sign.
+func mayHaveKeys(d mail.Domain, scope mail.Scope) error {
+	if !scope.Has(d.Owner) {
+		return missed(d.Name.String())
+	}
+	if !d.DKIM {
+		return &mail.Error{Kind: mail.Invalid, Field: "dkim", Text: "value_dkim_off"}
+	}
+	return nil
 }
 
 // newKey adds a key to a domain: the one given, or else one of our own for each
@@ -74,12 +102,10 @@ func (m *Module) ImportKey(ctx context.Context, by Actor, elid, text string) (ma
 func (m *Module) newKey(ctx context.Context, by Actor, function string, n mail.Name, scope mail.Scope, given mail.DKIMKey) error {
 	return m.withKeys(func(spare spareKeys) error {
 		return m.rekey(ctx, by, function, n, func(_ context.Context, tx *store.Tx, d mail.Domain, keys []mail.SigningKey) ([]mail.SigningKey, error) {
-			switch {
-			case !scope.Has(d.Owner):
-				return nil, missed(n.String())
-			case !d.DKIM:
-				return nil, &mail.Error{Kind: mail.Invalid, Field: "dkim", Text: "value_dkim_off"}
-			case !given.IsZero():
+			if err := mayHaveKeys(d, scope); err != nil {
+				return nil, err
+			}
+			if !given.IsZero() {
 				return d.Rotate(keys, given, tx.Now), nil
 			}
 			for _, a := range []mail.DKIMAlgorithm{mail.DKIMRSA, mail.DKIMEd25519} {

@@ -167,6 +167,55 @@ func TestLooksAtKeysLeaveNoHistory(t *testing.T) {
 	}
 }
 
+// A key moves here from another server, which had its record put into DNS.
+func TestImportedKeyKeepsTheSelectorUnderWhichItsRecordStands(t *testing.T) {
+	moved, err := mail.NewRSAKey(1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := moved.PEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := newNamed(t, "a.example\nmail2019._domainkey TXT \""+moved.Record().String()[:200]+"\" \""+moved.Record().String()[200:]+"\"\n")
+	addSigned(t, n.world, "a.example")
+	pending(t, n.world)
+	checkKeys(t, n.world, "a.example", "dkim signing")
+	give := func(selector string) error {
+		_, err := n.ImportKey(t.Context(), as("user1"), "a.example", string(text), selector)
+		return err
+	}
+	checkError(t, "a selector that is used", give("dkim"), mail.Exists, "selector", "exists_selector")
+	checkError(t, "no selector", give("a_b"), mail.Invalid, "selector", "value_dkim_selector")
+	if err := give("mail2019"); err != nil {
+		t.Fatal(err)
+	}
+	checkError(t, "the same again", give("mail2019"), mail.Exists, "selector", "exists_selector")
+	pending(t, n.world)
+	checkKeys(t, n.world, "a.example", "dkim old, mail2019 signing")
+	if got := signsWith(t, n.world, "a.example"); got != "mail2019" {
+		t.Errorf("Exim signs with %s", got)
+	}
+	n.hasRecords(t, "mail2019._domainkey.a.example", wire.TypeTXT, moved.Record().String())
+
+	// It is the domain's key as long as that keeps its selector, also after it came back.
+	change(t, n.world, as("user1"), "a.example", dnsEdit("greylist", "on"))
+	follow(t, n.world)
+	checkKeys(t, n.world, "a.example", "dkim old, mail2019 signing")
+	group(t, n.DeleteDomains, as("user1"), "a.example")
+	rows, _, err := n.ListDeleted(t.Context(), as("user1"), mail.Query{Sort: "id", Limit: 9})
+	if err != nil || len(rows) != 1 {
+		t.Fatalf("%v, %v", rows, err)
+	}
+	group(t, n.RestoreDeleted, as("user1"), fmt.Sprint(rows[0].ID))
+	pending(t, n.world)
+	checkKeys(t, n.world, "a.example", "dkim old, mail2019 signing")
+	n.pass(mail.QueueLifetime)
+	change(t, n.world, as("user1"), "a.example", dnsEdit("dkim_selector", "next"))
+	pending(t, n.world)
+	checkKeys(t, n.world, "a.example", "mail2019 old, next signing")
+}
+
 func TestImportedKeySignsOnceItIsSeen(t *testing.T) {
 	n := newNamed(t, "a.example")
 	addSigned(t, n.world, "a.example")
@@ -179,7 +228,7 @@ func TestImportedKeySignsOnceItIsSeen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := n.ImportKey(t.Context(), as("user1"), "a.example", "some words\n"+string(text)); err != nil {
+	if _, err := n.ImportKey(t.Context(), as("user1"), "a.example", "some words\n"+string(text), ""); err != nil {
 		t.Fatal(err)
 	}
 	n.hasRecords(t, "dkim-20260301._domainkey.a.example", wire.TypeTXT, mine.Record().String())
@@ -197,7 +246,7 @@ func TestImportedKeySignsOnceItIsSeen(t *testing.T) {
 	checkError(t, "export by the owner", err, mail.Access, "level", "")
 	_, _, err = n.ExportKey(t.Context(), as("reseller2"), "a.example")
 	checkError(t, "export by another reseller", err, mail.NotFound, "elid", "")
-	_, err = n.ImportKey(t.Context(), as("user4"), "a.example", string(text))
+	_, err = n.ImportKey(t.Context(), as("user4"), "a.example", string(text), "")
 	checkError(t, "import by a stranger", err, mail.NotFound, "elid", "")
 	long, err := mail.NewRSAKey(2048)
 	if err != nil {
@@ -212,10 +261,10 @@ func TestImportedKeySignsOnceItIsSeen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = n.ImportKey(t.Context(), as("user1"), "a.example", string(text))
+		_, err = n.ImportKey(t.Context(), as("user1"), "a.example", string(text), "")
 		checkError(t, what, err, mail.Invalid, "private", "value_private")
 	}
-	_, err = n.ImportKey(t.Context(), as("user1"), "a.example", "-----BEGIN PRIVATE KEY-----\n")
+	_, err = n.ImportKey(t.Context(), as("user1"), "a.example", "-----BEGIN PRIVATE KEY-----\n", "")
 	checkError(t, "no key", err, mail.Invalid, "private", "value_private")
 	checkKeys(t, n.world, "a.example", "dkim old, dkim-20260301 signing")
 	if strings.Contains(n.log.String(), "BEGIN") || !strings.Contains(n.log.String(), "a private key was shown") {

@@ -137,9 +137,9 @@ func importKey(ctx context.Context, m *module.Module, by module.Actor, p params)
 		if _, err := m.OwnerOf(ctx, by, p["elid"]); err != nil {
 			return nil, err
 		}
-		return wire.Form{Kind: wire.KindForm, Values: map[string]string{"elid": p["elid"], "private": ""}, SLists: map[string][]wire.Option{}, Hidden: []string{}}, nil
+		return wire.Form{Kind: wire.KindForm, Values: map[string]string{"elid": p["elid"], "private": "", "selector": ""}, SLists: map[string][]wire.Option{}, Hidden: []string{}}, nil
 	}
-	n, err := m.ImportKey(ctx, by, p["elid"], p["private"])
+	n, err := m.ImportKey(ctx, by, p["elid"], p["private"], p["selector"])
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ var methods = map[string]method{
 	"emaildomain.check":       ofDomain(method{wire.KindReport, mail.LevelUser, nil, checkDomain}),
 	"emaildomain.stats":       ofDomain(method{wire.KindReport, mail.LevelUser, nil, domainStats}),
 	"emaildomain.dkim.rotate": ofDomain(group(mail.LevelUser, (*module.Module).RotateKeys)),
-	"emaildomain.dkim.import": ofDomain(method{wire.KindForm, mail.LevelUser, []string{"elid", "private"}, importKey}),
+	"emaildomain.dkim.import": ofDomain(method{wire.KindForm, mail.LevelUser, []string{"elid", "private", "selector"}, importKey}),
 	"emaildomain.dkim.export": ofDomain(method{wire.KindReport, mail.LevelReseller, nil, exportKey}),
 
 	"emaildomain.ssl":         {wire.KindForm, mail.LevelUser, sslFields, domainsSSL},

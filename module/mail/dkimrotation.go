@@ -20,6 +20,7 @@ const (
 // A SigningKey is a key of a domain. The zero SigningKey is none.
 type SigningKey struct {
 	Selector Selector
+	Brought  Selector // of one that came with its selector: the domain's then; else zero
 	Key      DKIMKey
 	State    KeyState
 	Since    time.Time // of the state
@@ -60,7 +61,8 @@ func (d Domain) newest(a DKIMAlgorithm, keys []SigningKey) int {
 // fits says that k has the selector and the length that d is set to.
 func (d Domain) fits(k SigningKey) bool {
 	a := k.Key.Algorithm()
-	return (a != DKIMRSA || k.Key.Bits() == d.DKIMKeylen) && k.Selector.from(d.base(a))
+	named := k.Selector.from(d.base(a)) || k.Brought != Selector{} && k.Brought == d.DKIMSelector
+	return named && (a != DKIMRSA || k.Key.Bits() == d.DKIMKeylen)
 }
 
 // base is what the selectors of d's keys begin with.
@@ -116,14 +118,28 @@ func freeSelector(base string, keys []SigningKey, now time.Time) Selector {
 // Rotate adds a key to those of a domain. It takes the place of the one that signs
 // once its record is seen.
 func (d Domain) Rotate(keys []SigningKey, k DKIMKey, now time.Time) []SigningKey {
+	return d.add(keys, SigningKey{Selector: freeSelector(d.base(k.Algorithm()), keys, now), Key: k}, now)
+}
+
+// Bring is Rotate for a key with a selector of its own, under which its record may stand
+// already. False where a key of the domain has that selector.
+func (d Domain) Bring(keys []SigningKey, s Selector, k DKIMKey, now time.Time) ([]SigningKey, bool) {
+	if slices.ContainsFunc(keys, func(o SigningKey) bool { return o.Selector == s }) {
+		return nil, false
+	}
+	return d.add(keys, SigningKey{Selector: s, Brought: d.DKIMSelector, Key: k}, now), true
+}
+
+func (d Domain) add(keys []SigningKey, k SigningKey, now time.Time) []SigningKey {
 	var kept []SigningKey
 	for _, o := range keys {
 		// One that never signed, and now never will: nobody waits for its record.
-		if o.State != KeyNew || o.Key.Algorithm() != k.Algorithm() {
+		if o.State != KeyNew || o.Key.Algorithm() != k.Key.Algorithm() {
 			kept = append(kept, o)
 		}
 	}
-	return append(kept, SigningKey{Selector: freeSelector(d.base(k.Algorithm()), keys, now), Key: k, State: KeyNew, Since: now, Due: now})
+	k.State, k.Since, k.Due = KeyNew, now, now
+	return append(kept, k)
 }
 
 // Advance moves the keys of a domain on: seen says of each selector that its record

@@ -95,6 +95,7 @@ type keptMailbox struct {
 // A keptKey is a DKIM key as it was.
 type keptKey struct {
 	Selector string        `json:"selector"`
+	Brought  string        `json:"brought,omitempty"`
 	Private  string        `json:"private"`
 	State    mail.KeyState `json:"state"`
 	Since    time.Time     `json:"since"`
@@ -145,7 +146,7 @@ func (tx *Tx) InsertDeleted(ctx context.Context, d Deleted) (int64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("write down %s: %w", d.Object, err)
 		}
-		c.Keys = append(c.Keys, keptKey{k.Selector.String(), string(private), k.State, k.Since})
+		c.Keys = append(c.Keys, keptKey{k.Selector.String(), k.Brought.String(), string(private), k.State, k.Since})
 	}
 	for _, l := range d.Listed {
 		c.Listed = append(c.Listed, keptListed{l.List, l.Sender.String(), l.Note, l.Created})
@@ -208,7 +209,7 @@ func (tx *Tx) Deleted(ctx context.Context, id int64) (d Deleted, found bool, err
 			if err != nil {
 				return fmt.Errorf("read what %s was: key %s: %w", d.Object, k.Selector, err)
 			}
-			d.Keys = append(d.Keys, mail.SigningKey{Selector: mail.StoredSelector(k.Selector), Key: key, State: k.State, Since: k.Since, Due: tx.Now})
+			d.Keys = append(d.Keys, mail.SigningKey{Selector: mail.StoredSelector(k.Selector), Brought: mail.StoredSelector(k.Brought), Key: key, State: k.State, Since: k.Since, Due: tx.Now})
 		}
 		return nil
 	})

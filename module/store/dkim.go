@@ -12,15 +12,15 @@ import (
 
 // KeysOf are the DKIM keys of a domain, by selector.
 func (tx *Tx) KeysOf(ctx context.Context, n mail.Name) (keys []mail.SigningKey, err error) {
-	err = tx.rows(ctx, `SELECT selector, private, record, state, since, due, tries FROM dkim_key WHERE domain = ? ORDER BY selector`,
+	err = tx.rows(ctx, `SELECT selector, brought, private, record, state, since, due, tries FROM dkim_key WHERE domain = ? ORDER BY selector`,
 		[]any{n.String()}, func(r *sql.Rows) error {
 			var k mail.SigningKey
-			var selector, private, record string
+			var selector, brought, private, record string
 			var since, due int64
-			if err := r.Scan(&selector, &private, &record, &k.State, &since, &due, &k.Tries); err != nil {
+			if err := r.Scan(&selector, &brought, &private, &record, &k.State, &since, &due, &k.Tries); err != nil {
 				return err
 			}
-			k.Selector, k.Since, k.Due = mail.StoredSelector(selector), time.UnixMilli(since).UTC(), time.UnixMilli(due).UTC()
+			k.Selector, k.Brought, k.Since, k.Due = mail.StoredSelector(selector), mail.StoredSelector(brought), time.UnixMilli(since).UTC(), time.UnixMilli(due).UTC()
 			if k.Key, err = mail.StoredDKIMKey(private, record); err != nil {
 				return fmt.Errorf("read key %s of %s: %w", selector, n, err)
 			}
@@ -44,10 +44,10 @@ func (tx *Tx) PutKeys(ctx context.Context, n mail.Name, before, after []mail.Sig
 		if err != nil {
 			return fmt.Errorf("write key %s of %s: %w", k.Selector, n, err)
 		}
-		if _, err := tx.exec(ctx, `INSERT INTO dkim_key (domain, selector, private, record, state, since, due, tries) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (domain, selector) DO UPDATE SET private = excluded.private, record = excluded.record, state = excluded.state,
+		if _, err := tx.exec(ctx, `INSERT INTO dkim_key (domain, selector, brought, private, record, state, since, due, tries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (domain, selector) DO UPDATE SET brought = excluded.brought, private = excluded.private, record = excluded.record, state = excluded.state,
 			since = excluded.since, due = excluded.due, tries = excluded.tries`,
-			n.String(), k.Selector.String(), string(private), k.Key.Record().String(), string(k.State), k.Since.UnixMilli(), k.Due.UnixMilli(), k.Tries); err != nil {
+			n.String(), k.Selector.String(), k.Brought.String(), string(private), k.Key.Record().String(), string(k.State), k.Since.UnixMilli(), k.Due.UnixMilli(), k.Tries); err != nil {
 			return err
 		}
 	}
