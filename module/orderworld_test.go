@@ -9,13 +9,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
-
-	wire "github.com/miekg/dns"
 
 	"maildomain/module/mail"
 	"maildomain/module/store"
@@ -29,6 +29,8 @@ type ordering struct {
 	*named
 	ca  *authority.Authority
 	web *proofWeb
+
+	dead *atomic.Bool // the module that runs: nobody hears it any more
 }
 
 // topZone is the zone above those of the tests: who climbs for CAA ends there.
@@ -40,7 +42,7 @@ func newOrdering(t *testing.T, zones ...string) *ordering {
 	if !slices.ContainsFunc(zones, func(z string) bool { return strings.HasPrefix(z, "a.example") }) {
 		zones = append(zones, "a.example")
 	}
-	o := &ordering{named: newNamed(t, append(zones, topZone)...), web: startProofWeb(t)}
+	o := &ordering{named: newNamed(t, append(zones, topZone)...), web: startProofWeb(t), dead: new(atomic.Bool)}
 	resolver := nameserver.Start(t, nameserver.Options{Forward: o.bind.Addr()})
 	o.ca = authority.Start(t, authority.Options{Resolver: resolver.Addr(), HTTP: o.web.port()})
 	o.people.params.ServerIPs = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
@@ -53,20 +55,58 @@ func newOrdering(t *testing.T, zones ...string) *ordering {
 // join has a world order of the authority, and its panel show proofs.
 func (o *ordering) join(t *testing.T, w *world) {
 	t.Helper()
+	dead := o.dead
 	o.over(t, w)
+	dial := w.dial
+	w.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dead.Load() {
+			return nil, errDead
+		}
+		return dial(ctx, network, address)
+	}
 	w.orders.roots = o.ca.Roots
+	w.orders.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dead.Load() {
+			return nil, errDead
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
 	w.orders.reach = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, o.web.server.Listener.Addr().String())
 	}
-	w.panel.HTTP01 = o.web.take
+	w.panel.HTTP01 = func(ctx context.Context, put bool, token, text string) error {
+		if dead.Load() {
+			return errDead
+		}
+		return o.web.take(ctx, put, token, text)
+	}
 }
 
-// again is a module anew over what the last one left, as after a crash.
-func (o *ordering) again(t *testing.T) {
+var errDead = errors.New("that module is dead")
+
+// crash has what a module does end in an instant: nothing that it does from then on is
+// seen by anybody. What it left is returned: a world over a copy of all of it.
+func (o *ordering) crash(t *testing.T) *world {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(o.dir)); err != nil {
+		t.Error(err)
+	}
+	o.dead.Store(true)
+	return &world{dir: dir}
+}
+
+// again goes on with what a crash left.
+func (o *ordering) again(t *testing.T, left *world) {
 	t.Helper()
-	m := New(o.db, o.Module.tree, o.people.panel(), o.Module.log)
-	o.Module = m
-	o.join(t, o.world)
+	o.mu.Lock()
+	now := o.now
+	o.mu.Unlock()
+	w := emptyWorld(t, left.dir)
+	w.people, w.panel, w.now = o.people, o.people.panel(), now
+	o.named = &named{world: w, bind: o.bind}
+	o.dead = new(atomic.Bool)
+	o.join(t, w)
+	reconcile(t, w)
 }
 
 // letsencrypt is a domain with a certificate of the authority.
@@ -192,6 +232,21 @@ func (o *ordering) account(t testing.TB) string {
 	return a.URL
 }
 
+// forgetAccount has the next order open an account.
+func (o *ordering) forgetAccount(t *testing.T) {
+	t.Helper()
+	k, err := mail.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = o.db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		return tx.PutAccount(ctx, store.AccountRow{Directory: o.ca.URL(), Key: k})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // ordered holds how many orders there were at the authority.
 func (o *ordering) ordered(t *testing.T, want int) {
 	t.Helper()
@@ -263,5 +318,3 @@ func leafOf(t *testing.T, c store.CertificateRow) *x509.Certificate {
 	}
 	return chain.Leaf()
 }
-
-var _ = wire.TypeTXT

@@ -89,6 +89,9 @@ func (s *session) order(r Request) (mail.Certificate, error) {
 	if err != nil {
 		return mail.Certificate{}, err
 	}
+	if b.URL == r.Begun.URL {
+		s.sweep(r, o)
+	}
 	if o.Status == acme.StatusPending {
 		if err := s.prove(r, o); err != nil {
 			return mail.Certificate{}, err

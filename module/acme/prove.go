@@ -94,6 +94,26 @@ func (s *session) clear(r Request, proofs []*proof) {
 	}
 }
 
+// sweep takes away what an order that was cut off may have left: the proofs of names
+// that are proven by now. What cannot be asked for is left alone.
+func (s *session) sweep(r Request, o acme.Order) {
+	var left []*proof
+	for _, url := range o.Authorizations {
+		a, err := s.core.Authorizations.Get(url)
+		if err != nil || a.Status != acme.StatusValid {
+			continue
+		}
+		n, err := mail.ParseName(a.Identifier.Value)
+		if err != nil {
+			continue
+		}
+		if p, err := s.proof(r.Solver, n, a); err == nil {
+			left = append(left, p)
+		}
+	}
+	s.clear(r, left)
+}
+
 // proofs are what is to be shown for an order.
 func (s *session) proofs(by Solver, o acme.Order) ([]*proof, error) {
 	var ps []*proof
