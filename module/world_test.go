@@ -114,6 +114,12 @@ func edit(pairs ...string) mail.DomainEdit {
 			e.Greylist = ptr(v == "on")
 		case "secure":
 			e.Secure = ptr(v == "on")
+		case "secure_alias":
+			e.SecureAlias = &v
+		case "ssl_name":
+			e.SSLName = &v
+		case "ssl_challenge":
+			e.SSLChallenge = &v
 		default:
 			panic("no setting " + pairs[i])
 		}
