@@ -33,10 +33,7 @@ func domainsSSL(ctx context.Context, m *module.Module, by module.Actor, p params
 		return nil, err
 	}
 	if p["sok"] == "" {
-		if p["sv_field"] == "" {
-			e = mail.DomainEdit{} // nothing is typed yet
-		}
-		return openSSL(ctx, m, by, p["elid"], elids, e)
+		return openSSL(ctx, m, by, p["elid"], elids, e, renew)
 	}
 	done, err := m.EditSSL(ctx, by, elids, e, renew)
 	if err != nil {
@@ -75,9 +72,9 @@ func (p params) certificates() (e mail.DomainEdit, renew bool, err error) {
 	return e, renew, err
 }
 
-// openSSL is the form about elids, which elid names. What several do not have in
-// common is empty: it stays as it is with each.
-func openSSL(ctx context.Context, m *module.Module, by module.Actor, elid string, elids []string, e mail.DomainEdit) (any, error) {
+// openSSL is the form about elids, which elid names, with what was typed. What several
+// do not have in common is empty: it stays as it is with each.
+func openSSL(ctx context.Context, m *module.Module, by module.Actor, elid string, elids []string, e mail.DomainEdit, renew bool) (any, error) {
 	var all []module.SSL
 	for _, elid := range elids[:min(len(elids), mostShown)] {
 		s, err := m.DomainSSL(ctx, by, elid)
@@ -121,7 +118,7 @@ func openSSL(ctx context.Context, m *module.Module, by module.Actor, elid string
 	if v["secure"] == "off" {
 		hidden = append(hidden, "renew")
 	}
-	v["elid"], v["renew"] = elid, "off"
+	v["elid"], v["renew"] = elid, mail.Flag(renew)
 	slices.Sort(hidden)
 	slists := map[string][]wire.Option{
 		"secure":        options(by.Lang, "emaildomain.ssl", "secure", "on", "off"),
@@ -181,10 +178,10 @@ func serverSSL(ctx context.Context, m *module.Module, by module.Actor, p params)
 	}
 	v := w.about(s)
 	v["ssl_name"] = string(s.Domain.SSLName)
-	if p["sv_field"] != "" && p["ssl_name"] != "" {
+	if p["ssl_name"] != "" {
 		v["ssl_name"] = p["ssl_name"]
 	}
-	v["certificate"], v["key"], v["renew"] = "", "", "off"
+	v["certificate"], v["key"], v["renew"] = "", "", mail.Flag(e.Renew)
 	var hidden []string
 	for _, name := range []string{"order", "shown", "counts"} {
 		if v[name] == "" {

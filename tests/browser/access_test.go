@@ -22,6 +22,7 @@ var pages = []view{
 	{"errors", "/f/emaildomain.edit", "document.querySelector('[data-default]').click()", "document.querySelector('.field .error')"},
 	{"preview", "/f/emaildomain.edit?elid=page.example", "document.querySelector('#f-defaction').value = 'ignore', document.querySelector('[name=_preview]').click()", "document.querySelector('.preview .diff')"},
 	{"history", "/f/emaildomain.history?elid=page.example", "", "document.querySelector('table.rows')"},
+	{"certificate", "/f/emaildomain.ssl?elid=page.example", "", "document.querySelector('[data-field=state] .textdata')"},
 	{"filter", "/f/emaildomain.filter", "", "document.querySelector('#form')"},
 	{"everything a form can have", "/f/shelf.edit?elid=3", "document.querySelector('#f-fragile').click()", "document.querySelector('#f-care').offsetParent"},
 	{"everything a list can have", "/f/shelf", "", "document.querySelector('.state.warn')"},
