@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"maildomain/module/files"
 	"maildomain/module/mail"
 	"maildomain/tests/lab"
 )
@@ -247,4 +248,21 @@ func TestNobodyForgesALineOfTheCounters(t *testing.T) {
 	if err != nil || strings.Count(log, "victim.example") < 100 {
 		t.Errorf("what was tried is not in the log (%d times): %v", strings.Count(log, "victim.example"), err)
 	}
+}
+
+// Whatever zone Exim logs in, and says, the instant is the right one.
+func TestZoneOfTheLogDoesNotMatter(t *testing.T) {
+	root := lab.NewRoot(t)
+	lab.PutDomain(t, root, "ign.example", action("ignore")...)
+	lab.Put(t, root, files.Debian.Hooks()+"/main.conf", "timezone = Asia/Tokyo\nlog_timezone = true\n")
+	x := lab.Start(t, root, lab.Options{})
+	if _, err := x.Send(limited(t), stranger, "x@ign.example", letterOf("x")); err != nil {
+		t.Fatal(err)
+	}
+	(&counting{t: t, x: x}).adds("a letter", "ign.example accepted 1")
+	log, err := x.Log()
+	if err != nil || !strings.Contains(log, " +0900 1x") {
+		t.Errorf("the log is not in another zone: %v\n%s", err, log)
+	}
+	noPanic(t, x)
 }
