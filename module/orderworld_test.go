@@ -87,12 +87,18 @@ var errDead = errors.New("that module is dead")
 // crash has what a module does end in an instant: nothing that it does from then on is
 // seen by anybody. What it left is returned: a world over a copy of all of it.
 func (o *ordering) crash(t *testing.T) *world {
+	dir := o.dirCopy(t)
+	o.dead.Store(true)
+	return &world{dir: dir}
+}
+
+// dirCopy is a copy of all that the world has, as it is.
+func (o *ordering) dirCopy(t *testing.T) string {
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(o.dir)); err != nil {
 		t.Error(err)
 	}
-	o.dead.Store(true)
-	return &world{dir: dir}
+	return dir
 }
 
 // again goes on with what a crash left.

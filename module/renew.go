@@ -20,25 +20,18 @@ const (
 // renewals has certificates ordered anew whose time has come, and makes those anew that
 // nobody vouches for. One that should have been long ago, for nobody ran, is ordered once.
 func (m *Module) renewals(ctx context.Context) error {
-	var ask, due, ending []store.CertificateRow
-	var set mail.Settings
+	failed := m.askRenewals(ctx)
+	var due, ending []store.CertificateRow
 	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		if ask, err = tx.RenewalsToAsk(ctx, renewalsAtOnce); err != nil {
-			return err
-		}
 		if due, err = tx.RenewalsDue(ctx, renewalsAtOnce); err != nil {
 			return err
 		}
-		if ending, err = tx.SelfSignedEnding(ctx, tx.Now.Add(selfSignedLeft), renewalsAtOnce); err != nil {
-			return err
-		}
-		set, err = settings(ctx, tx)
+		ending, err = tx.SelfSignedEnding(ctx, tx.Now.Add(selfSignedLeft), renewalsAtOnce)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("look for certificates that end: %w", err)
+		return errors.Join(failed, fmt.Errorf("look for certificates that end: %w", err))
 	}
-	failed := m.askRenewals(ctx, set, ask)
 	for _, c := range due {
 		failed = errors.Join(failed, m.orderAnew(ctx, c.Name))
 	}
@@ -50,7 +43,19 @@ func (m *Module) renewals(ctx context.Context) error {
 
 // askRenewals asks the authority when certificates are to be renewed (RFC 9773), until
 // it does not answer.
-func (m *Module) askRenewals(ctx context.Context, set mail.Settings, rows []store.CertificateRow) error {
+func (m *Module) askRenewals(ctx context.Context) error {
+	var rows []store.CertificateRow
+	var set mail.Settings
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if rows, err = tx.RenewalsToAsk(ctx, renewalsAtOnce); err != nil {
+			return err
+		}
+		set, err = settings(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("look for certificates to ask about: %w", err)
+	}
 	dir, silent := m.directory(set), false
 	for _, c := range rows {
 		if ctx.Err() != nil {
