@@ -16,7 +16,7 @@ type notice struct {
 	Rows    []noticeRow
 	Records []wire.DNSRecord
 	Said    []string // what else is to be known
-	Link    string // to another server, where the function says to go on
+	Link    string   // to another server, where the function says to go on
 }
 
 // Short says whether the notice is a line that can stand beside the page without

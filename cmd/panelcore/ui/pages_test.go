@@ -41,6 +41,7 @@ func TestFormShowsWhatMetadataSays(t *testing.T) {
 	contains(t, "computed anew", body, `value="typed"`, `value="navy"`, `name="varnish" type="text" value="" autocapitalize="none" spellcheck="false" disabled`)
 	lacks(t, "computed anew", body, `value="cherry"`, `data-field="alloy" hidden`, `data-field="care" hidden`)
 	contains(t, "another value shows what else hides", h.send("/f/shelf.edit", "kind", "glass", "sv_field", "colour").body, `data-section="details" hidden`)
+	lacks(t, "a value that else is not about", h.send("/f/shelf.edit", "kind", "paper", "sv_field", "colour").body, `data-section="details" hidden`, `data-section="main" hidden`)
 }
 
 func TestFormShowsErrorsWhereTheyAre(t *testing.T) {
@@ -66,6 +67,7 @@ func TestFormShowsErrorsWhereTheyAre(t *testing.T) {
 	}
 	contains(t, "saved", got.body, "Saved: fine", "v=1; &lt;x&gt;", "pending")
 	lacks(t, "told once", h.get("/f/shelf").body, "Saved: fine")
+	contains(t, "what is still on its way", h.send("/f/thing.edit", "name", "noted").body, "Saved: noted", `class="notice warn"`, "<p>The paint &lt;dries&gt;</p>", "<p>It was cut\ntoo short</p>")
 }
 
 func TestPreviewShowsWhatWouldChange(t *testing.T) {

@@ -96,6 +96,10 @@ func edit(_ context.Context, _ *session, _ *jsonrpc2.Conn, c wire.Call) (any, *w
 		return nil, &wire.ErrorData{Type: "value", Object: "name", Msg: text}
 	case "taken":
 		return nil, &wire.ErrorData{Type: "exists", Object: "name", Value: name, Msg: "taken\nalready"}
+	case "noted":
+		return wire.OK{Kind: wire.KindOK, ID: name, Redirect: &wire.Redirect{Type: "list", Func: "thing"}, Notes: []wire.Note{
+			{Object: "colour", State: wire.NotePending, Said: "the paint <dries>"}, {Object: "size", State: wire.NoteFailed, Said: "it was cut\ntoo short"},
+		}}, nil
 	default:
 		return wire.OK{
 			Kind: wire.KindOK, ID: name, Redirect: &wire.Redirect{Type: "list", Func: "thing"},
