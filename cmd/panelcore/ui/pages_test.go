@@ -104,7 +104,8 @@ func TestReportDrawsItsChart(t *testing.T) {
 		`<rect x="1" y="30" width="8" height="10"><title>2026-01: 10</title></rect><rect x="21" y="0" width="8" height="40"><title>2026-03: 40</title></rect></svg>`,
 		`aria-label="Lost, 2026-01 – 2026-03: 0 in all" viewBox="0 0 30 41" preserveAspectRatio="none"><path d="M0 40.5h30"/></svg>`,
 		"many &lt;b&gt;", `<span>2026-01</span><span>2026-03</span>`, `role="table" aria-label="Growth"`)
-	lacks(t, "chart", body, "style=", "<b>\"")
+	contains(t, "a time among the values", body, "2026-03-04 05:06:07\u00a0UTC")
+	lacks(t, "chart", body, "style=", "777")
 	if first, last := strings.Index(body, ">2026-03<"), strings.LastIndex(body, ">2026-01<"); first < 0 || last < first {
 		t.Error("the table has another order than the answer")
 	}

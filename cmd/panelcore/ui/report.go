@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"maildomain/cmd/panelcore/core"
+	"maildomain/cmd/panelcore/tree"
 )
 
 // A reportPage says how something is: values about the whole, and rows.
@@ -55,9 +56,11 @@ func (v *visit) showReport(f *core.Function, a *core.Answer) {
 		r.Preview = previews(t, a)
 		r.Empty = len(r.Preview) == 0
 	}
-	r.Values = v.values(t, f, a)
 	if r.Preview == nil {
 		r.Charts = v.charts(meta, t, a)
+	}
+	r.Values = v.values(t, f, meta, a)
+	if r.Preview == nil {
 		r.Cols = v.columns(nil, f, meta, t, a)
 		if len(r.Cols) == 0 {
 			for _, name := range columnNames(a.Elems, f.Columns) {
@@ -81,11 +84,16 @@ func (v *visit) showReport(f *core.Function, a *core.Answer) {
 	v.render(http.StatusOK, title, r)
 }
 
-// values are those about the whole of a report, in the order of its description.
-func (v *visit) values(t texts, f *core.Function, a *core.Answer) []labelled {
+// values are those about the whole of a report, in the order of its description. The
+// sum of what a chart shows stands there.
+func (v *visit) values(t texts, f *core.Function, meta *tree.Node, a *core.Answer) []labelled {
+	var drawn []string
+	for _, s := range children(meta, "chart", "series") {
+		drawn = append(drawn, s.Attr("name"))
+	}
 	var ls []labelled
 	for _, name := range columnNames([]map[string]string{a.Values}, f.Columns) {
-		if name == "elid" || name == "plid" || a.Values[name] == "" {
+		if name == "elid" || name == "plid" || a.Values[name] == "" || len(a.Elems) > 0 && slices.Contains(drawn, name) {
 			continue
 		}
 		text := firstOf(t, v.flagWord(a.Values[name]), name+"_"+a.Values[name])

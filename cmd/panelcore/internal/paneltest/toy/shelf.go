@@ -235,7 +235,7 @@ func countShelves(c wire.Call) (any, *wire.ErrorData) {
 }
 
 func growth(wire.Call) (any, *wire.ErrorData) {
-	return wire.Report{Kind: wire.KindReport, Values: map[string]string{}, Elems: []map[string]string{
+	return wire.Report{Kind: wire.KindReport, Values: map[string]string{"boxes": "777", "until": "2026-03-04T05:06:07Z"}, Elems: []map[string]string{
 		{"month": "2026-03", "boxes": "40", "lost": "0"},
 		{"month": "2026-02", "boxes": "many <b>", "lost": "0"},
 		{"month": "2026-01", "boxes": "10", "lost": "-5"},
