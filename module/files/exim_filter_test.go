@@ -309,17 +309,45 @@ func TestVerdictIsOfOneLetter(t *testing.T) {
 			t.Errorf("letter %d: %s, want %s", i, answers[i], want)
 		}
 	}
+	// What was found in one letter is not said of the next that nobody could scan.
+	send := strangersSession(t, x)
+	for _, alive := range []bool{true, false, true} {
+		want, words := hasVirus, lab.Virus
+		if !alive {
+			want, words = noScanner, "plain"
+			clamd.Kill()
+		}
+		if got := send("x@on.example", words); !strings.HasPrefix(got, want) {
+			t.Errorf("alive %v: %s, want %s", alive, got, want)
+		}
+		if !alive {
+			if err := clamd.Start(limited(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
 
 // inSession sends letters one after the other in one session, and returns the last
 // answer to each.
 func inSession(t *testing.T, x *lab.Exim, letters ...[2]string) (answers []string) {
 	t.Helper()
+	send := strangersSession(t, x)
+	for _, l := range letters {
+		answers = append(answers, send(l[0], l[1]))
+	}
+	return answers
+}
+
+// strangersSession begins a session of a stranger in which letters can be sent; the last answer to each is
+// returned.
+func strangersSession(t *testing.T, x *lab.Exim) (send func(to, words string) string) {
+	t.Helper()
 	c, err := textproto.Dial("tcp", x.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = c.Close() }()
+	t.Cleanup(func() { _ = c.Close() })
 	say := func(line string) string {
 		t.Helper()
 		if line != "" {
@@ -335,11 +363,11 @@ func inSession(t *testing.T, x *lab.Exim, letters ...[2]string) (answers []strin
 	}
 	say("")
 	say("EHLO client.test")
-	for _, l := range letters {
+	return func(to, words string) string {
+		t.Helper()
 		say("MAIL FROM:<" + stranger + ">")
-		say("RCPT TO:<" + l[0] + ">")
+		say("RCPT TO:<" + to + ">")
 		say("DATA")
-		answers = append(answers, say("Subject: x\r\n\r\n"+l[1]+"\r\n."))
+		return say("Subject: x\r\n\r\n" + words + "\r\n.")
 	}
-	return answers
 }

@@ -105,6 +105,7 @@ func (f Filters) Lines() map[string]string {
 	}
 	if !f.Clamd.IsZero() {
 		lines["clamd"] = f.Clamd.scanner()
+		lines["clamd_ping"] = f.Clamd.readsocket()
 	}
 	return lines
 }

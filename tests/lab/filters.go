@@ -217,8 +217,11 @@ func PutFilters(t testing.TB, root string, set map[string]any) {
 	for key, v := range set {
 		if f, ok := v.(*Filter); ok {
 			v = strings.Replace(f.Addr, ":", " ", 1)
-			if key == "postgrey" {
+			switch key {
+			case "postgrey":
 				v = "inet:" + f.Addr
+			case "clamd":
+				text += "clamd_ping: inet:" + f.Addr + "\n"
 			}
 		}
 		text += fmt.Sprintf("%s: %v\n", key, v)
