@@ -30,7 +30,9 @@ func (s *SSL) read(ctx context.Context, tx *store.Tx, name string, names []mail.
 	}
 	if c != nil {
 		c.Key, c.Before = nil, mail.Certificate{}
-		s.Certificate = *c
+		if s.Certificate = *c; c.Source == mail.SelfSigned {
+			s.Certificate.Renew = c.Expire.Add(-selfSignedLeft)
+		}
 	}
 	o, found, err := tx.Order(ctx, name)
 	if err != nil {

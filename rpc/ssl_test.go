@@ -179,7 +179,7 @@ func TestFormOfOneCertificateSaysHowItStands(t *testing.T) {
 	m := table(t)
 	m.must(t, "emaildomain.edit", "name", "пример.example", "sok", "ok")
 	f := m.form(t, "user", "en", "emaildomain.ssl", "elid", "пример.example")
-	if !strings.Contains(f.Values["state"], "secure connection is off") || f.Values["secure"] != "off" || f.Values["elid"] != "пример.example" ||
+	if !strings.Contains(f.Values["state"], "Secure connection is off") || f.Values["secure"] != "off" || f.Values["elid"] != "пример.example" ||
 		!slices.Equal(f.Hidden, []string{"counts", "email", "order", "renew", "secure_alias", "shown", "ssl_challenge", "ssl_name"}) {
 		t.Errorf("%v, hidden %q", f.Values, f.Hidden)
 	}
@@ -188,8 +188,8 @@ func TestFormOfOneCertificateSaysHowItStands(t *testing.T) {
 		t.Errorf("%+v", ok)
 	}
 	for lang, want := range map[string][2]string{
-		"en": {"a self-signed certificate for mail.пример.example is served until", "waits for its turn"},
-		"ru": {"самоподписанный сертификат для mail.пример.example действует до", "ждёт очереди"},
+		"en": {"A self-signed certificate for mail.пример.example is served until", "waits for its turn"},
+		"ru": {"Самоподписанный сертификат для mail.пример.example действует до", "ждёт очереди"},
 	} {
 		v := m.form(t, "user", lang, "emaildomain.ssl", "elid", "XN--E1AFMKFD.example").Values
 		if !strings.Contains(v["state"], want[0]) || !strings.Contains(v["order"], want[1]) || v["shown"] == "" || v["counts"] == "" || v["order_state"] != "waiting" ||

@@ -3,6 +3,8 @@ package rpc
 import (
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"maildomain/module"
 	"maildomain/module/mail"
@@ -43,7 +45,19 @@ func (w words) about(s module.SSL) map[string]string {
 	if s.Order != nil || s.Domain.SSLName == mail.LetsEncrypt && (server || s.Domain.Secure) || s.Counts.Orders+s.Counts.Failures+s.Counts.Issued > 0 {
 		v["counts"] = w.counts(s.Counts)
 	}
+	for _, sentence := range []string{"state", "order", "counts"} {
+		v[sentence] = capital(v[sentence])
+	}
 	return v
+}
+
+// capital begins a sentence that stands alone.
+func capital(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	if n == 0 {
+		return s
+	}
+	return string(unicode.ToUpper(r)) + s[n:]
 }
 
 // each is a line for each of several domains, and one for those that are left out.
@@ -148,7 +162,7 @@ func (w words) shown(fs []store.Finding) string {
 		}
 	}
 	if len(lines) == 0 {
-		return w.say("shown_none", nil)
+		return capital(w.say("shown_none", nil))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -39,6 +39,10 @@ var shots = []shot{
 		{`document.querySelector('#f-name').value = 'не имя!', document.querySelector('[data-default]').click()`, `document.querySelector('.field .error')`},
 	}},
 	{file: "records-light", path: "/f/emaildomain.dns?elid=example.com"},
+	{file: "certificate-light", path: "/f/emaildomain.ssl?elid=example.com"},
+	{file: "settings-dark", dark: true, path: "/f/mailparam", steps: [][2]string{
+		{`document.querySelectorAll('details.section').forEach(d => { d.open = d.dataset.section == 'certificates' })`, `document.querySelector('#f-acme_directory').offsetParent`},
+	}},
 	{file: "mailboxes-dark", dark: true, path: "/f/email"},
 	{file: "question-light", path: "/f/emaildomain", steps: [][2]string{
 		{`document.querySelectorAll('.picked')[1].click(), document.querySelectorAll('.picked')[3].click()`, `document.querySelectorAll('tr.chosen').length == 2`},
@@ -173,7 +177,7 @@ func fill(w *world.World) error {
 		{"reseller1", "name", "status.hosting-partner.example"},
 		{"admin", "name", "newsletter.example", "defaction", "ignore"},
 		{"admin", "name", "old-brand.example", "defaction", "redirdomain", "redirval", "newsletter.example"},
-		{"user1", "name", "example.com", "dkim", "on", "dmarc", "on"},
+		{"user1", "name", "example.com", "dkim", "on", "dmarc", "on", "secure", "on"},
 	} {
 		a, err := w.Call(context.Background(), d[0], "emaildomain.edit", append(d[1:], "sok", "ok")...)
 		if err != nil || a.Error != "" {
