@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -37,7 +38,7 @@ func (m *Module) solver(ctx context.Context, dir acme.Directory, a acme.Account,
 		if w.challenge == mail.ChallengeDNS {
 			return m.overDNS(ask, w), done, nil
 		}
-		h, done, p := m.overHTTP(w)
+		h, done, p := m.overHTTP(ask, w)
 		if p != nil {
 			return nil, done, p
 		}
@@ -58,7 +59,7 @@ func (m *Module) solver(ctx context.Context, dir acme.Directory, a acme.Account,
 	}
 	var web, record error
 	if w.challenge != mail.ChallengeDNS {
-		h, done, p := m.overHTTP(w)
+		h, done, p := m.overHTTP(ask, w)
 		if web = orNil(p); web == nil {
 			if web = m.tryHTTP(ctx, ask, w, h); web == nil {
 				web = allowed(mail.ChallengeHTTP)
@@ -128,7 +129,7 @@ const httpLimit = 10 * time.Second
 
 // overHTTP proves by the web server of the settings: the panel's, or one that shows a
 // directory.
-func (m *Module) overHTTP(w *wish) (h acme.HTTP, done func(), _ *acme.Problem) {
+func (m *Module) overHTTP(ask *dns.Asker, w *wish) (h acme.HTTP, done func(), _ *acme.Problem) {
 	done = func() {}
 	if dir := w.set.ACME.Webroot; dir != "" {
 		root, err := os.OpenRoot(dir)
@@ -156,8 +157,33 @@ func (m *Module) overHTTP(w *wish) (h acme.HTTP, done func(), _ *acme.Problem) {
 			Remove: func(ctx context.Context, token string) error { return m.panel.HTTP01(ctx, false, token, "") },
 		}
 	}
-	h.Check = acme.Reach(m.orders.reach)
+	h.Check = acme.Reach(m.lookAt(ask))
 	return h, done, nil
+}
+
+// lookAt dials web servers at the addresses that name servers say now: what the system
+// remembers may be of an hour ago.
+func (m *Module) lookAt(ask *dns.Asker) dns.Dialer {
+	if m.orders.reach != nil {
+		return m.orders.reach
+	}
+	return func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		as, err := ask.Addresses(ctx, host)
+		if err != nil {
+			return nil, err
+		}
+		err = &net.DNSError{Err: "it has no address", Name: host, IsNotFound: true}
+		for _, a := range as {
+			if conn, err = new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
+				return conn, nil
+			}
+		}
+		return nil, err
+	}
 }
 
 // tryHTTP finds out whether a proof would be seen: it puts one that is of no use, and

@@ -20,10 +20,11 @@ type renew struct {
 }
 
 // Run does what is due, by the panel's settings as they were last. Where a process
-// serves, that one does it: Run says so, and that is no error.
+// serves, or is to serve meanwhile, that one does it: Run says so, and that is no error.
 func (c *renew) Run(ctx context.Context) (err error) {
 	log := zerolog.New(os.Stderr).With().Timestamp().Logger()
-	unlock, err := c.lock(ctx, 0)
+	whole := ctx
+	ctx, unlock, err := c.lockBeside(ctx)
 	if errors.Is(err, errServed) {
 		fmt.Println("the module is running, and does what is due by itself")
 		return nil
@@ -53,8 +54,12 @@ func (c *renew) Run(ctx context.Context) (err error) {
 	if err := start(ctx, w.module, log); err != nil {
 		return err
 	}
-	ending := context.WithoutCancel(ctx)
-	return errors.Join(w.module.Renew(ctx), served(ctx, w.module), w.module.Close(ending))
+	err = errors.Join(w.module.Renew(ctx), served(ctx, w.module))
+	if whole.Err() == nil && errors.Is(context.Cause(ctx), errServed) {
+		fmt.Println("the module was called, and goes on with it")
+		err = nil
+	}
+	return errors.Join(err, w.module.Close(context.WithoutCancel(ctx)))
 }
 
 // servedLimit is for the mail servers to show certificates that are new.

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/sys/unix"
 
 	"maildomain/module"
 	"maildomain/module/files"
@@ -49,7 +48,7 @@ func (c *serve) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	unlock, err := c.lock(ctx, lockWait)
+	unlock, err := c.lockToServe(ctx)
 	if err != nil {
 		return err
 	}
@@ -140,42 +139,6 @@ func (c *serve) allowed() ([]uint32, error) {
 		return nil, fmt.Errorf("user id of %s: %w", c.CoreUser, err)
 	}
 	return []uint32{uint32(id)}, nil
-}
-
-// lockWait is how long a starting process waits for one that is about to end.
-const lockWait = 10 * time.Second
-
-// errServed says that another process has the lock.
-var errServed = errors.New("another process serves it")
-
-// lock makes this process the only one that serves this database, and waits so long
-// for another one to end. The lock ends with the process, however it ends.
-func (c place) lock(ctx context.Context, wait time.Duration) (unlock func(), err error) {
-	l, err := files.ParseLayout(c.Layout)
-	if err != nil {
-		return nil, err
-	}
-	dir := filepath.Dir(c.database(l))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(filepath.Join(dir, "serving.lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for end := time.Now().Add(wait); ; {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { _ = f.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(end) || ctx.Err() != nil {
-			if errors.Is(err, unix.EWOULDBLOCK) {
-				err = errServed
-			}
-			return nil, errors.Join(fmt.Errorf("lock %s: %w", c.database(l), err), f.Close())
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
 }
 
 // start makes ready to serve and tells what an unclean stop had left.
