@@ -29,8 +29,9 @@ type world struct {
 	people *people
 	log    *logged
 
-	mu  sync.Mutex
-	now time.Time
+	mu    sync.Mutex
+	now   time.Time
+	still bool // it does not go by itself
 }
 
 // newWorld is a world in which nothing was ever changed, with every file in place.
@@ -70,8 +71,17 @@ func emptyWorld(t testing.TB, dir string) *world {
 func (w *world) tick() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.now = w.now.Add(time.Second)
+	if !w.still {
+		w.now = w.now.Add(time.Second)
+	}
 	return w.now
+}
+
+// stand stops the clock.
+func (w *world) stand() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.still = true
 }
 
 // logged is what a module logged.

@@ -1,0 +1,446 @@
+package module
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"maildomain/module/files"
+	"maildomain/module/mail"
+	"maildomain/module/store"
+)
+
+// A listener is the socket that Dovecot is told by, which counts reloads.
+type listener struct {
+	reloads atomic.Int64
+	answer  atomic.Pointer[string]
+	during  atomic.Pointer[func()]
+}
+
+// shortWorld is a world in a directory whose sockets have names that are short enough,
+// with a Dovecot that listens.
+func shortWorld(t testing.TB) (*world, *listener) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "w")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	w := emptyWorld(t, dir)
+	if err := w.EditSettings(context.Background(), as("admin"), mail.SettingsEdit{DNS: ptr(string(mail.DNSByHand))}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Prepare(context.Background(), mail.StoredName("mx.host.example")); err != nil {
+		t.Fatal(err)
+	}
+	reconcile(t, w)
+	return w, listenAt(t, dir)
+}
+
+func listenAt(t testing.TB, dir string) *listener {
+	t.Helper()
+	run := filepath.Join(dir, files.Debian.DovecotRun)
+	if err := os.MkdirAll(run, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("unix", filepath.Join(run, "doveadm-server"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &listener{}
+	l.says("+\n")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			l.serve(c)
+		}
+	}()
+	t.Cleanup(func() { _ = ln.Close(); <-done })
+	return l
+}
+
+func (l *listener) says(answer string) { l.answer.Store(&answer) }
+
+func (l *listener) serve(c net.Conn) {
+	defer func() { _ = c.Close() }()
+	lines := bufio.NewScanner(c)
+	if !lines.Scan() {
+		return
+	}
+	_, _ = c.Write([]byte("VERSION\tdoveadm-client\t1\t2\n+\n"))
+	for lines.Scan() {
+		if lines.Text() == "\t\treload" {
+			l.reloads.Add(1)
+			if f := l.during.Swap(nil); f != nil {
+				(*f)()
+			}
+		}
+		_, _ = c.Write([]byte(*l.answer.Load()))
+	}
+}
+
+// seconds goes on for that long, with the job run each second, and nothing else.
+func (w *world) seconds(t testing.TB, n int) {
+	t.Helper()
+	for range n { // each look at the clock is a second
+		if err := w.ReloadCertificates(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (w *world) certificateFiles(t testing.TB) (names []string) {
+	t.Helper()
+	err := w.Module.tree.CertificateNames(func(p string) error {
+		names = append(names, strings.TrimPrefix(p, "etc/"))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(names)
+	return names
+}
+
+var ownFilesOnly = []string{"dovecot/certs/default.crt", "dovecot/certs/default.key", "exim4/ssl/default.crt", "exim4/ssl/default.key"}
+
+// Each reload sends away who is about to log in: many changes share one.
+func TestManyChangesShareAReload(t *testing.T) {
+	w, dovecot := shortWorld(t)
+	w.seconds(t, 20)
+	if n := dovecot.reloads.Load(); n != 1 {
+		t.Fatalf("%d reloads at first", n)
+	}
+	const domains = 300
+	w.stand() // edits as quick as they can be, ten seconds for all
+	for _, do := range []func(name string){
+		func(name string) { addSecure(t, w, as("user1"), name) },
+		func(name string) { change(t, w, as("user1"), name, edit("secure_alias", "imap."+name)) },
+		func(name string) { group(t, w.DeleteDomains, as("user1"), name) },
+	} {
+		before := dovecot.reloads.Load()
+		for i := range domains {
+			do(fmt.Sprintf("d%d.example", i))
+			if err := w.ReloadCertificates(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if i%30 == 29 {
+				w.pass(time.Second)
+			}
+		}
+		w.pass(3 * time.Second)
+		if err := w.ReloadCertificates(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := dovecot.reloads.Load() - before; n < 1 || n > 2 { // after ten seconds, and after the last
+			t.Errorf("%d reloads for %d edits", n, domains)
+		}
+	}
+	before := dovecot.reloads.Load()
+	if w.Reloading() {
+		t.Error("and one is still wanted")
+	}
+	for range 100 {
+		if err := w.ReloadCertificates(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Minute)
+	}
+	if n := dovecot.reloads.Load() - before; n > 0 {
+		t.Errorf("%d reloads though nothing changed", n)
+	}
+}
+
+// The files of a certificate go when Dovecot has read the list that names it no more.
+func TestFilesOfACertificateGoAfterTheReload(t *testing.T) {
+	w, dovecot := shortWorld(t)
+	addSecure(t, w, as("user1"), "a.example")
+	w.seconds(t, 20)
+	stands := w.certificateFiles(t)
+	if len(stands) != 8 {
+		t.Fatalf("%q", stands)
+	}
+	group(t, w.DeleteDomains, as("user1"), "a.example")
+	if got := w.certificateFiles(t); !slices.Equal(got, stands) {
+		t.Errorf("gone with the change: %q", got)
+	}
+	dovecot.says("-BUSY\n")
+	var told []string
+	for range 400 {
+		if err := w.ReloadCertificates(t.Context()); err != nil {
+			told = append(told, err.Error())
+		}
+		checkSettled(t, w) // and reconcile leaves them alone
+	}
+	if got := w.certificateFiles(t); !slices.Equal(got, stands) {
+		t.Errorf("gone though Dovecot did not read the list: %q", got)
+	}
+	if len(told) != 1 || !strings.Contains(told[0], "BUSY") {
+		t.Errorf("told %d times: %q", len(told), told)
+	}
+	if h, err := w.Health(t.Context()); err != nil || h.OK || h.Queues["reload"] != 1 || !w.Reloading() {
+		t.Errorf("%+v, %v", h, err)
+	}
+	if n := dovecot.reloads.Load(); n < 3 || n > 40 {
+		t.Errorf("tried %d times", n)
+	}
+	dovecot.says("+\n")
+	w.pass(reloadSeldom)
+	w.seconds(t, 3)
+	if got := w.certificateFiles(t); !slices.Equal(got, ownFilesOnly) {
+		t.Errorf("left: %q", got)
+	}
+	if h, err := w.Health(t.Context()); err != nil || !h.OK || w.Reloading() {
+		t.Errorf("%+v, %v", h, err)
+	}
+	checkFollows(t, w)
+}
+
+// again is another process over what w left, started.
+func (w *world) again(t testing.TB) []string {
+	t.Helper()
+	w.Module = New(w.db, w.Module.tree, w.people.panel(), zerolog.New(w.log))
+	repairs, err := w.Start(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return said(repairs)
+}
+
+func TestReloadThatACrashPreventedIsMadeUpFor(t *testing.T) {
+	w, dovecot := shortWorld(t)
+	addSecure(t, w, as("user1"), "a.example")
+	w.seconds(t, 20)
+	before := dovecot.reloads.Load()
+	group(t, w.DeleteDomains, as("user1"), "a.example")
+	addSecure(t, w, as("user1"), "b.example") // published, and here it ends
+	w.again(t)
+	w.seconds(t, 20)
+	if n := dovecot.reloads.Load() - before; n != 1 {
+		t.Errorf("%d reloads", n)
+	}
+	if got := w.certificateFiles(t); len(got) != 8 || !strings.Contains(got[0], "b.example") {
+		t.Errorf("%q", got)
+	}
+	w.again(t)
+	w.seconds(t, 20)
+	if n := dovecot.reloads.Load() - before; n != 1 {
+		t.Errorf("%d reloads though nothing changed", n)
+	}
+	checkFollows(t, w)
+}
+
+// What was committed and not published is put in place at the next start, and only then
+// is Dovecot told: it would stop all log-ins for a file that is missing.
+func TestDovecotIsNotToldOfWhatIsNotInPlace(t *testing.T) {
+	w, dovecot := shortWorld(t)
+	addSecure(t, w, as("user1"), "a.example")
+	w.seconds(t, 20)
+	before := dovecot.reloads.Load()
+	addSecure(t, w, as("user1"), "b.example")
+	for _, p := range w.certificateFiles(t) { // as if it had ended before the first rename
+		if strings.Contains(p, "/b.example.") {
+			if err := os.Remove(filepath.Join(w.dir, "etc", p)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.unpublished.Store(false)
+	failed := false
+	for range 20 {
+		failed = w.ReloadCertificates(t.Context()) != nil || failed
+	}
+	if n := dovecot.reloads.Load() - before; n != 0 || !failed || !w.Unpublished() {
+		t.Errorf("%d reloads; told: %v; reconcile is wanted: %v", n, failed, w.Unpublished())
+	}
+	if got := w.again(t); len(got) != 4 {
+		t.Errorf("%q", got)
+	}
+	w.seconds(t, 20)
+	if n := dovecot.reloads.Load() - before; n != 1 {
+		t.Errorf("%d reloads", n)
+	}
+	checkFollows(t, w)
+}
+
+// A change while Dovecot is told may have been read half: it is told again.
+func TestChangeDuringAReloadIsToldAgain(t *testing.T) {
+	w, dovecot := shortWorld(t)
+	addSecure(t, w, as("user1"), "a.example")
+	w.seconds(t, 20)
+	before := dovecot.reloads.Load()
+	addSecure(t, w, as("user1"), "b.example")
+	changed := make(chan error, 1)
+	f := func() {
+		go func() {
+			_, err := w.EditDomain(context.Background(), as("user1"), "a.example", edit("secure_alias", "imap.a.example"))
+			changed <- err
+		}()
+		time.Sleep(20 * time.Millisecond) // it waits for us, and not for long
+	}
+	dovecot.during.Store(&f)
+	for dovecot.reloads.Load() == before {
+		w.seconds(t, 1)
+	}
+	if err := <-changed; err != nil {
+		t.Fatal(err)
+	}
+	w.seconds(t, 20)
+	if n := dovecot.reloads.Load() - before; n != 2 {
+		t.Errorf("%d reloads", n)
+	}
+	checkFollows(t, w)
+}
+
+// Who vouches for a certificate is in the file and in no fingerprint.
+func TestOtherChainOfTheSameCertificateIsRead(t *testing.T) {
+	w, dovecot := shortWorld(t)
+	n := newNotary(t)
+	panel := w.ownCertificates()
+	c := n.vouch(t, w.tick().Add(80*24*time.Hour).Truncate(time.Second), "mail.a.example")
+	panel.put("user1", "mine", c)
+	addSecure(t, w, as("user1"), "a.example", "ssl_name", "mine")
+	w.seconds(t, 20)
+	before := dovecot.reloads.Load()
+	// The same signed by an authority that is itself signed: its certificate goes along.
+	above := newNotary(t)
+	c.Chain = append(c.Chain, above.crossSign(t, n)...)
+	panel.put("user1", "mine", c)
+	w.Forget("certificates")
+	if err := w.FollowCertificates(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.seconds(t, 20)
+	if got := dovecot.reloads.Load() - before; got != 1 {
+		t.Errorf("%d reloads", got)
+	}
+	if b, err := os.ReadFile(filepath.Join(w.dir, files.Debian.Certs(), "a.example.crt")); err != nil || strings.Count(string(b), "BEGIN CERT") != 2 {
+		t.Errorf("%s, %v", b, err)
+	}
+	checkFollows(t, w)
+}
+
+// Others may have been there: a file that reconcile puts right may have been read as it
+// was.
+func TestRepairedCertificateIsReadAnew(t *testing.T) {
+	w, dovecot := shortWorld(t)
+	addSecure(t, w, as("user1"), "a.example")
+	addSecure(t, w, as("user1"), "b.example")
+	w.seconds(t, 20)
+	before := dovecot.reloads.Load()
+	all := w.tree(t, "etc")
+	crt := filepath.Join(w.dir, files.Debian.Certs(), "a.example.crt")
+	if err := os.WriteFile(crt, []byte("# maildomain 1: garbled"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(w.dir, files.Debian.SSL(), "b.example.key")); err != nil {
+		t.Fatal(err)
+	}
+	if got := reconcile(t, w); !slices.Equal(got, []string{"etc/dovecot/certs/a.example.crt: edited, written", "ssl/b.example.key: missing, written"}) {
+		t.Errorf("%q", got)
+	}
+	w.seconds(t, 20)
+	if n := dovecot.reloads.Load() - before; n != 1 {
+		t.Errorf("%d reloads", n)
+	}
+	if got := w.tree(t, "etc"); !equalTrees(all, got) {
+		t.Error("other bytes than before")
+	}
+	// Everything.
+	for _, d := range []string{files.Debian.SSL(), files.Debian.Certs()} {
+		if err := os.RemoveAll(filepath.Join(w.dir, d)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reconcile(t, w)
+	if got := w.tree(t, "etc"); !equalTrees(all, got) {
+		t.Error("other bytes than before")
+	}
+	checkSettled(t, w)
+	w.seconds(t, 20)
+	checkFollows(t, w)
+}
+
+func equalTrees(a, b map[string]string) bool {
+	return slices.Equal(sortedKeys(a), sortedKeys(b)) && !slices.ContainsFunc(sortedKeys(a), func(p string) bool { return a[p] != b[p] })
+}
+
+// A file that somebody else keeps there is left alone; ours of a domain that is gone is not.
+func TestStaleFilesOfCertificatesAreRemoved(t *testing.T) {
+	w, _ := shortWorld(t)
+	addSecure(t, w, as("user1"), "a.example")
+	w.seconds(t, 20)
+	b, err := os.ReadFile(filepath.Join(w.dir, files.Debian.Certs(), "a.example.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p, body := range map[string][]byte{"old.example.crt": b, "theirs.crt": []byte("-----BEGIN CERTIFICATE-----\n"), "notes.txt": []byte("x")} {
+		if err := os.WriteFile(filepath.Join(w.dir, files.Debian.Certs(), p), body, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := reconcile(t, w); !slices.Equal(got, []string{"etc/dovecot/certs/old.example.crt: stale, removed"}) {
+		t.Errorf("%q", got)
+	}
+	if got := len(w.certificateFiles(t)); got != 9 {
+		t.Errorf("%d files", got)
+	}
+}
+
+func TestMoreCertificatesThanDovecotCarriesAreRefused(t *testing.T) {
+	w := handWorld(t)
+	c, err := mail.SelfSign(names("mail.x.example"), w.tick(), w.tick().Add(99*24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = w.db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		for i := range files.MostCertificates {
+			d := mail.NewDomain(mail.StoredName(fmt.Sprintf("d%d.example", i)), "user1")
+			d.Secure = true
+			if err := tx.InsertDomain(ctx, &d); err != nil {
+				return err
+			}
+			chain, err := mail.SelfSignWith(c.Key, d.SecureAlias, tx.Now, tx.Now.Add(selfSignedLasts))
+			if err != nil {
+				return err
+			}
+			chain.Name = d.Name.String()
+			if err := tx.PutCertificate(ctx, store.CertificateRow{Certificate: chain, Source: mail.SelfSigned}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.AddDomain(t.Context(), as("user1"), secureOn("more.example"))
+	checkError(t, "one more", err, mail.Limit, "certificates", "limit_certificates")
+	if w.certificate(t, "more.example") != nil {
+		t.Error("and yet there is one")
+	}
+	add(t, w, as("user1"), "more.example") // without one there is room
+	if got := reconcile(t, w); len(got) != 4*files.MostCertificates+files.MostCertificates+2 {
+		t.Errorf("%d repairs", len(got))
+	}
+	change(t, w, as("user1"), "d7.example", edit("secure_alias", "imap.d7.example"))
+	change(t, w, as("user1"), "d7.example", edit("secure", "off"))
+	change(t, w, as("user1"), "more.example", edit("secure", "on"))
+	checkSettled(t, w)
+	checkFollows(t, w)
+}
