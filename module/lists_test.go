@@ -176,6 +176,60 @@ func TestHostileEntriesAreRefused(t *testing.T) {
 	}
 }
 
+// alphabet is what means something in one of the languages that an entry goes through.
+var alphabet = []string{
+	"\n", "\r", "\x00", ":", "|", "/", ",", ";", "#", "$", "{", "}", `"`, "'", `\`, "`", " ", "\t", "*", "^", "!", "+", "@@", "../",
+	"${run{id}}", ":include:/etc/passwd", "\x7f", "\x80", "\xff", "\u2028", "<", ">", "(", ")", "[", "]", "=", "%", "?", "&", "~", strings.Repeat("x", 64<<10),
+}
+
+// literal are those of them that a local part may have: none is a pattern where entries
+// are looked up.
+var literal = map[string]bool{"'": true, "+": true, "=": true, "%": true, "?": true, "&": true, "~": true}
+
+func TestHostileCharactersAreRefusedInEveryField(t *testing.T) {
+	w := newWorld(t)
+	add(t, w, as("user1"), "a.example")
+	for _, c := range alphabet {
+		for _, place := range []string{"%", "a%b@x.test", "%b@x.test", "a%@x.test", "a@x%y.test", "a@x.test%", "x%y.test", "%x.test", "192.0.2.7%", "192.0.2%.7", "192.0.2.0/%24", "192.0.2.0/24%", "2001:db8%::1", "2001:db8::/%32"} {
+			text := strings.Replace(place, "%", c, 1)
+			inLocal := strings.Contains(place, "%b@") || strings.Contains(place, "%@")
+			if blank := strings.Trim(c, " \t\n\r,\u2028") == ""; blank && (text[0] == c[0] || text[len(text)-1] == c[0]) || literal[c] && inLocal {
+				continue // between entries, or of the entry
+			}
+			if err := enter(t, w, as("user1"), mail.White, "a.example", text); err == nil {
+				t.Errorf("sender %q is taken", text)
+			}
+		}
+		for _, domain := range []string{c, "a" + c + "example", c + "a.example", "a.example" + c} {
+			if strings.TrimSpace(domain) == "a.example" || domain == "" {
+				continue
+			}
+			if err := enter(t, w, as("user1"), mail.White, domain, "me@x.test"); err == nil {
+				t.Errorf("domain %q is taken", domain)
+			}
+		}
+		for _, elid := range []string{c, "a.example|" + c, "a.example" + c + "|me@x.test", "a.example|me@x" + c + ".test"} {
+			if _, err := w.EditListed(t.Context(), as("user1"), mail.White, elid, mail.ListedEdit{}); err == nil {
+				t.Errorf("elid %q is an entry", elid)
+			}
+		}
+	}
+	if err := enter(t, w, as("user1"), mail.White, "a.example", "me@x.test"); err != nil {
+		t.Fatal(err)
+	}
+	before := w.listFile("a.example")
+	for _, c := range alphabet {
+		note := "n" + c + "n"
+		_, err := w.EditListed(t.Context(), as("user1"), mail.White, "a.example|me@x.test", mail.ListedEdit{Note: &note})
+		if bad := strings.ContainsAny(c, "\n\r\x00\t\x7f\x80\xff") || len(c) > 1000; bad != (err != nil) && c != "\u2028" {
+			t.Errorf("note %q: %v", note, err)
+		}
+	}
+	if after := w.listFile("a.example"); after != before {
+		t.Errorf("a note reached the file: %q", after)
+	}
+}
+
 func TestEntriesHaveOneSpelling(t *testing.T) {
 	for text, want := range map[string]string{
 		"Friend@Example.TEST": "friend@example.test", "@x.test": "x.test", "x.TEST.": "x.test", "пример.рф": "xn--e1afmkfd.xn--p1ai", "me@пример.рф": "me@xn--e1afmkfd.xn--p1ai",
