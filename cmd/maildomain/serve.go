@@ -16,7 +16,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"maildomain/module"
-	"maildomain/module/files"
 	"maildomain/module/mail"
 	"maildomain/rpc"
 	"maildomain/rpc/wire"
