@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"maildomain/module"
+	"maildomain/module/acme"
 	"maildomain/module/mail"
 	"maildomain/module/store"
 	"maildomain/rpc/wire"
@@ -303,9 +304,9 @@ func TestSentencesAboutCertificatesAreWhole(t *testing.T) {
 		all = append(all, module.SSL{Domain: d, Certificate: c}, module.SSL{Certificate: c})
 	}
 	all = append(all, module.SSL{Domain: mail.NewDomain(mail.StoredName("a.example"), "user1")})
-	for _, step := range []string{"", "order", "proof", "look", "issue", "receive"} {
+	for _, step := range []acme.Step{"", acme.StepOrder, acme.StepProof, acme.StepLook, acme.StepIssue, acme.StepReceive} {
 		o := order
-		o.Step = step
+		o.Step = string(step)
 		all = append(all, module.SSL{Domain: d, Certificate: row(made, mail.SelfSigned, now), Order: &o})
 	}
 	for _, text := range []string{"acme_dns", "acme_rate_limited", "acme_caa", "acme_rejected"} {
