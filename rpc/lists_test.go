@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"maildomain/module"
 	"maildomain/module/mail"
 	"maildomain/rpc/wire"
 )
@@ -43,6 +44,96 @@ func TestListsOfSendersShowWhatWasEntered(t *testing.T) {
 	for _, wrong := range [][]string{{"p_sort", "kind"}, {"f_name", strings.Repeat("x", longestFilter+1)}, {"elid", "nowhere.example"}} {
 		if _, err := m.ask("user", "en", "blacklist", wrong...); err == nil {
 			t.Errorf("taken: %q", wrong)
+		}
+	}
+}
+
+// The list of domains leads to each domain's own lists, for whoever owns it, and what is
+// made there is the domain's.
+func TestListOfDomainsLeadsToTheirOwnLists(t *testing.T) {
+	buttons := map[string]string{}
+	for _, m := range metadata(t).Metadata {
+		if m.Name != "emaildomain" {
+			continue
+		}
+		for _, b := range m.Btns {
+			buttons[b.Name] = b.Func
+		}
+	}
+	for _, list := range []string{"whitelist", "blacklist"} {
+		if buttons[list] != list {
+			t.Errorf("the button %s calls %q", list, buttons[list])
+		}
+	}
+	m := table(t)
+	for _, d := range []string{"a.example", "b.example"} {
+		m.must(t, "emaildomain.edit", "name", d, "sok", "ok")
+	}
+	for _, list := range []string{"whitelist", "blacklist"} {
+		sender := list + "@x.example"
+		if f := m.form(t, "user", "en", list+".edit", "plid", "a.example"); f.Values["domainname"] != "a.example" {
+			t.Errorf("the form of a new entry: %v", f.Values)
+		}
+		if _, err := m.ask("user", "en", list+".edit", "plid", "a.example", "sender", sender, "sok", "ok"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.ask("user", "en", list+".edit", "elid", "a.example|"+sender, "plid", "a.example", "note", "changed", "sok", "ok"); err != nil {
+			t.Fatal(err)
+		}
+		for domain, want := range map[string]int64{"a.example": 1, "b.example": 0} {
+			for _, by := range []string{"elid", "plid"} {
+				r, err := m.ask("user", "en", list, by, domain)
+				if l, ok := r.(wire.List); err != nil || !ok || l.PElems != want || want > 0 && (l.Elems[0]["sender"] != sender || l.Elems[0]["note"] != "changed") {
+					t.Errorf("%s of %s: %+v, %v", list, domain, r, err)
+				}
+			}
+		}
+		if _, err := m.ask("user", "en", list+".delete", "plid", "a.example", "elid", "a.example|"+sender); err != nil {
+			t.Error(err)
+		}
+		if _, err := m.ask("user", "en", list+".edit", "sender", sender, "sok", "ok"); err == nil {
+			t.Error("a user adds to the list of the server")
+		}
+	}
+}
+
+// The form of the settings says of each filter whether it answers, in the language of the
+// session.
+func TestSettingsSayWhichFilterAnswers(t *testing.T) {
+	m := table(t)
+	for _, set := range [][]string{{"clamd", "127.0.0.1:1"}, {"spamd", "off"}, {"postgrey", "off"}} {
+		if _, err := m.ask("admin", "en", "mailparam", set[0], set[1], "sok", "ok"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	states := map[string]bool{}
+	for _, asked := range []bool{false, true} {
+		if asked { // nobody listens there
+			if err := m.module.AskFilters(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, lang := range []string{"en", "ru"} {
+			f := m.form(t, "admin", lang, "mailparam")
+			states[f.Values["clamd_state"]] = true
+			if f.Values["clamd_state"] == "" || f.Values["spamd_state"] == "" || f.Values["spamd_state"] != f.Values["postgrey_state"] || f.Values["spamd_state"] == f.Values["clamd_state"] {
+				t.Errorf("%s, asked %v: %v", lang, asked, f.Values)
+			}
+		}
+	}
+	if len(states) != 4 {
+		t.Errorf("what is said of clamd: %v", states)
+	}
+	for _, lang := range []string{"en", "ru"} {
+		for _, name := range []string{"clamd", "spamd", "postgrey"} {
+			if text, ok := message(lang, "emaildomain", "note_filter_"+name); !ok || !strings.Contains(text, name) {
+				t.Errorf("%s: the note says %q of %s", lang, text, name)
+			}
+			for _, s := range []module.FilterState{module.FilterOff, module.FilterUnasked, module.FilterAnswers, module.FilterDown, module.FilterSlow, module.FilterNonsense} {
+				if _, ok := message(lang, "mailparam", "filter_"+string(s)); !ok {
+					t.Errorf("%s: no word for %s", lang, s)
+				}
+			}
 		}
 	}
 }
