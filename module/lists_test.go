@@ -193,7 +193,7 @@ func TestHostileCharactersAreRefusedInEveryField(t *testing.T) {
 		for _, place := range []string{"%", "a%b@x.test", "%b@x.test", "a%@x.test", "a@x%y.test", "a@x.test%", "x%y.test", "%x.test", "192.0.2.7%", "192.0.2%.7", "192.0.2.0/%24", "192.0.2.0/24%", "2001:db8%::1", "2001:db8::/%32"} {
 			text := strings.Replace(place, "%", c, 1)
 			inLocal := strings.Contains(place, "%b@") || strings.Contains(place, "%@")
-			if blank := strings.Trim(c, " \t\n\r,\u2028") == ""; blank && (text[0] == c[0] || text[len(text)-1] == c[0]) || literal[c] && inLocal {
+			if blank := strings.Trim(c, " \t\n\r,\u2028") == ""; blank && (strings.HasPrefix(text, c) || strings.HasSuffix(text, c)) || literal[c] && inLocal {
 				continue // between entries, or of the entry
 			}
 			if err := enter(t, w, as("user1"), mail.White, "a.example", text); err == nil {
