@@ -15,10 +15,10 @@ import (
 // One spamd for these tests: it takes seconds to start.
 func TestSpam(t *testing.T) {
 	lab.NeedDovecot(t)
-	spamd, clamd := lab.StartSpamd(t), lab.StartClamd(t)
+	spamd, clamd, grey := lab.StartSpamd(t), lab.StartClamd(t), lab.StartPostgrey(t, time.Second)
 	t.Run("IsRefusedOrFiledAsJunkWhereDomainAndBoxHaveItOn", func(t *testing.T) { spamByDomainAndBox(t, spamd) })
 	t.Run("RecipientsWithOtherFiltersGetALetterOfTheirOwn", func(t *testing.T) { recipientMix(t, spamd, clamd) })
-	t.Run("ScannersKilledUnderLoadLoseNoLetterAndLetNoVirusPass", func(t *testing.T) { killUnderLoad(t, spamd, clamd) })
+	t.Run("FiltersKilledUnderLoadLoseNoLetterAndLetNoVirusPass", func(t *testing.T) { killUnderLoad(t, grey, spamd, clamd) })
 }
 
 func spamByDomainAndBox(t *testing.T, spamd *lab.Filter) {
@@ -201,72 +201,87 @@ func recipientMix(t *testing.T, spamd, clamd *lab.Filter) {
 	noFault(t, x)
 }
 
-// killUnderLoad kills each scanner and starts it again while letters come in. Senders
-// try again, as mail servers do.
-func killUnderLoad(t *testing.T, spamd, clamd *lab.Filter) {
+// killUnderLoad kills each filter in turn and starts it again while letters come in.
+// Senders try again, as mail servers do.
+func killUnderLoad(t *testing.T, grey, spamd, clamd *lab.Filter) {
 	root := lab.NewRoot(t)
-	lab.PutDomain(t, root, "on.example", filtered("spamassassin", "avcheck")...)
-	lab.PutBoxes(t, root, "on.example", lab.Box{Name: "post", Spamassassin: true})
-	putFilters(t, root, judges{spamd: spamd, clamd: clamd})
+	lab.PutDomain(t, root, "on.example", filtered("greylist", "spamassassin", "avcheck")...)
+	lab.PutBoxes(t, root, "on.example", lab.Box{Name: "post", Greylist: true, Spamassassin: true})
+	putFilters(t, root, judges{postgrey: grey, spamd: spamd, clamd: clamd})
 	x := lab.Start(t, root, lab.Options{Dovecot: true})
-	const senders, each = 4, 8
-	var wg sync.WaitGroup
-	stop := make(chan struct{})
+	const senders, least, most = 3, 10, 150
+	var load sync.WaitGroup
+	var mu sync.Mutex
+	var plain []string          // letters that were taken
+	later := map[string]int{}   // what senders were told that were put off
+	over := make(chan struct{}) // no filter is killed any more
 	for s := range senders {
-		wg.Go(func() {
-			for i := range each {
-				words, want := fmt.Sprintf("letter-%d-%d", s, i), "250 OK"
+		load.Go(func() {
+			for i := range most {
+				select {
+				case <-over:
+					if i >= least {
+						return
+					}
+				default:
+				}
+				words, want := fmt.Sprintf("letter-%d-%d.", s, i), "250 OK"
 				if i%2 == 1 {
 					words, want = words+" "+lab.Virus, hasVirus
 				}
-				for {
-					r, err := x.Send(t.Context(), stranger, "post@on.example", letterOf(words))
+				from := fmt.Sprintf("s%d-%d@elsewhere.test", s, i/10) // one that postgrey does not know, at times
+				for tries := 0; ; tries++ {
+					r, err := x.Send(t.Context(), from, "post@on.example", letterOf(words))
 					if err != nil {
 						t.Error(err)
 						return
 					}
-					if r.Code/100 == 4 {
+					if r.Code/100 == 4 && tries < 2000 {
+						mu.Lock()
+						later[replyLine(r)]++
+						mu.Unlock()
 						time.Sleep(20 * time.Millisecond)
 						continue
 					}
 					if !strings.HasPrefix(replyLine(r), want) {
 						t.Errorf("%s: %s", words, replyLine(r))
+					} else if want == "250 OK" {
+						mu.Lock()
+						plain = append(plain, words)
+						mu.Unlock()
 					}
 					break
 				}
 			}
 		})
 	}
-	var killer sync.WaitGroup
-	killer.Go(func() {
-		for i := range 6 {
-			select {
-			case <-stop:
-				return
-			case <-time.After(150 * time.Millisecond):
-			}
-			clamd.Kill()
-			if i == 2 { // it takes long to come back: once, and until the end
-				spamd.Kill()
-			}
-			time.Sleep(50 * time.Millisecond)
-			if err := clamd.Start(t.Context()); err != nil {
-				t.Error(err)
-			}
+	for _, f := range []*lab.Filter{clamd, grey, clamd, spamd, grey, clamd} {
+		time.Sleep(150 * time.Millisecond)
+		f.Kill()
+		time.Sleep(100 * time.Millisecond)
+		if err := f.Start(t.Context()); err != nil {
+			t.Error(err)
 		}
-	})
-	wg.Wait()
-	close(stop)
-	killer.Wait()
-	got := strings.Join(inbox(t, x, "post@on.example", senders*each/2), "")
-	for s := range senders {
-		for i := 0; i < each; i += 2 {
-			if n := strings.Count(got, fmt.Sprintf("letter-%d-%d\r\n", s, i)); n != 1 {
-				t.Errorf("letter %d of sender %d arrived %d times", i, s, n)
-			}
+	}
+	close(over)
+	load.Wait()
+	got := strings.Join(inbox(t, x, "post@on.example", len(plain)), "")
+	for _, words := range plain {
+		if n := strings.Count(got, words+"\r\n"); n != 1 {
+			t.Errorf("%s arrived %d times", words, n)
 		}
 	}
 	if strings.Contains(got, lab.Virus) || strings.Contains(got, "X-Virus-Status") {
 		t.Error("a virus passed, or a letter unscanned")
 	}
+	for told := range later {
+		if told != noScanner && told != isGrey {
+			t.Errorf("senders were told to try again later: %s", told)
+		}
+	}
+	if later[noScanner] == 0 || later[isGrey] == 0 {
+		t.Errorf("the load met no filter that was down: %v", later)
+	}
+	emptyQueue(t, x)
+	t.Logf("%d letters taken, senders were put off: %v", len(plain), later)
 }
