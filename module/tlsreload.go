@@ -236,6 +236,9 @@ func (m *Module) applyCertificates(ctx context.Context, round int) error {
 		return err
 	}
 	m.log.Info().Int("certificates", len(s.blocks)).Msg("dovecot has read its certificates anew")
+	if err := m.leaveGeneration(ctx, len(s.blocks)); err != nil {
+		return err
+	}
 	m.reloads.mu.Lock()
 	current := m.reloads.round == round
 	m.reloads.mu.Unlock()
