@@ -94,14 +94,13 @@ func (m *Module) EditServerSSL(ctx context.Context, by Actor, e mail.ServerSSLEd
 
 // serve makes is the certificate of the mail server itself.
 func (m *Module) serve(ctx context.Context, tx *store.Tx, did *deed, was, is *store.CertificateRow) (*deed, error) {
-	switch {
-	case was == is || was != nil && is != nil && bytes.Equal(was.Chain, is.Chain) && was.Source == is.Source:
+	if was == is || was != nil && is != nil && bytes.Equal(was.Chain, is.Chain) && was.Source == is.Source {
 		if len(differences(did.before, did.after)) == 0 {
 			return nil, nil
 		}
 		return did, nil
 	}
-	s := showing{was: was, is: is}
+	s := showing{was: was, is: is, drop: is.Source == mail.LetsEncrypt} // it is filled
 	s.is.Name = mail.ServerCertificate
 	if !restored(was, is) {
 		s.remember(tx.Now, chainNames(is))
