@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,7 +19,9 @@ import (
 type RecordState struct {
 	mail.Record
 	Handed  mail.Handed // empty: it is not handed over
-	Reason  string
+	Text    string      // names the sentence that says why; empty: Handed says all
+	Args    map[string]string
+	Reason  string         // the server's own words
 	Checked *store.Finding // nil: never
 }
 
@@ -28,6 +31,8 @@ type Reading struct {
 	Records  []RecordState
 	Keys     []mail.SigningKey
 	Findings []store.Finding // of a check: of records and of addresses that mail leaves from
+
+	Former []store.FormerRow // values that stand with former name servers still
 }
 
 // DomainRecords are the records that the mail domain elid needs. It asks nobody.
@@ -49,7 +54,10 @@ func (m *Module) DomainRecords(ctx context.Context, by Actor, elid string) (Read
 		if rows, err = tx.RecordsOf(ctx, d.Name); err != nil {
 			return err
 		}
-		r.Findings, err = tx.FindingsOf(ctx, d.Name)
+		if r.Findings, err = tx.FindingsOf(ctx, d.Name); err != nil {
+			return err
+		}
+		r.Former, err = tx.FormerOf(ctx, d.Name)
 		return err
 	})
 	if err != nil {
@@ -74,7 +82,7 @@ func recordStates(records []mail.Record, rows []store.RecordRow, findings []stor
 		for _, row := range rows {
 			// Of several values of one record the one that is behind says how far it is.
 			if row.Wanted && row.Name == rec.Name && row.Type == rec.Type && (s.Handed == "" || row.State != mail.Published) {
-				s.Handed, s.Reason = row.State, row.Reason
+				s.Handed, s.Text, s.Args, s.Reason = row.State, row.Text, row.Args, row.Reason
 			}
 		}
 		for i, f := range findings {
@@ -155,7 +163,10 @@ func (m *Module) check(ctx context.Context, d mail.Domain, keys []mail.SigningKe
 		for _, answer := range f.Answers {
 			seen := store.Seen{Who: answer.Who(), Values: answer.Values}
 			if answer.Err != nil {
-				seen.Error = answer.Err.Error()
+				seen.Error, seen.Text = answer.Err.Error(), dns.Asked(answer.Err)
+				if seen.Text != "" && strings.Contains(s.Verdict.Args["error"], seen.Error) {
+					s.Verdict.Args[mail.ErrorText] = seen.Text
+				}
 			}
 			s.Seen = append(s.Seen, seen)
 		}
@@ -222,6 +233,9 @@ func (m *Module) PublishRecords(ctx context.Context, by Actor, elids []string) (
 				return err
 			}
 			if err := m.want(ctx, tx, &deed{domain: d.Name}, facts, now, keys); err != nil {
+				return err
+			}
+			if err := tx.RetryFormer(ctx, d.Name); err != nil {
 				return err
 			}
 			return tx.RetryRecords(ctx, d.Name)

@@ -59,7 +59,7 @@ func (m *Module) EditSettings(ctx context.Context, by Actor, e mail.SettingsEdit
 		if err != nil {
 			return nil, err
 		}
-		d, secrets, filters := &deed{before: s.Values()}, s.Secrets(), s.Filters
+		d, secrets, filters, was := &deed{before: s.Values()}, s.Secrets(), s.Filters, s
 		if err := e.Apply(&s); err != nil {
 			return nil, err
 		}
@@ -73,8 +73,21 @@ func (m *Module) EditSettings(ctx context.Context, by Actor, e mail.SettingsEdit
 				return nil, err
 			}
 		}
+		withdraw := e.DNSWithdraw != nil && *e.DNSWithdraw == mail.Flag(true)
+		if withdraw {
+			some, err := tx.WithdrawLeft(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if some {
+				d.before["dns_withdraw"], d.after["dns_withdraw"] = mail.Flag(false), mail.Flag(true)
+			}
+		}
 		if maps.Equal(d.before, d.after) {
 			return nil, nil
+		}
+		if err := leave(ctx, tx, was, s, withdraw); err != nil {
+			return nil, err
 		}
 		for name := range d.after {
 			if strings.HasPrefix(name, "dns") && d.before[name] != d.after[name] {

@@ -38,7 +38,7 @@ func (m *Module) Pending(ctx context.Context) error {
 			break // what one was not taken of, others wait with
 		}
 	}
-	failed = errors.Join(failed, severally(ctx, keys, m.advance), m.recheck(ctx))
+	failed = errors.Join(failed, severally(ctx, keys, m.advance), m.recheck(ctx), m.withdraw(ctx))
 	return errors.Join(failed, m.lookAhead(ctx))
 }
 

@@ -175,13 +175,13 @@ func (m *Module) handOverNow(ctx context.Context, n mail.Name) (after []store.Re
 	var steps []step
 	for _, was := range shared { // stands on for the others
 		is := was
-		is.State = mail.Published
+		is.State, is.Text, is.Args, is.Reason = mail.Published, "", nil, ""
 		steps = append(steps, step{was, is})
 	}
 	for i, o := range outcomes {
 		for _, was := range about[i] {
 			is := was
-			is.State, is.Reason = o.Handed, o.Reason
+			is.State, is.Text, is.Args, is.Reason = o.Handed, o.Text, o.Args, o.Reason
 			if o.Handed == mail.Pending {
 				is.Due, is.Tries = now.Add(mail.Delay(is.Tries)), is.Tries+1
 			}
@@ -241,38 +241,45 @@ func recordChanges(rows []store.RecordRow) (changes []mail.RecordChange, about [
 
 // handOver is HandOver by the way that the settings choose.
 func (m *Module) handOver(ctx context.Context, s mail.Settings, n mail.Name, changes []mail.RecordChange) []mail.RecordOutcome {
-	all := func(h mail.Handed, reason string) []mail.RecordOutcome {
+	all := func(h mail.Handed, reason, text string, args ...string) []mail.RecordOutcome {
 		var os []mail.RecordOutcome
 		for _, c := range changes {
-			os = append(os, mail.RecordOutcome{Name: c.Name, Type: c.Type, Handed: h, Reason: reason})
+			os = append(os, mail.RecordOutcome{Name: c.Name, Type: c.Type, Handed: h, Reason: reason, Text: text, Args: mail.Say("", text, args...).Args})
 		}
 		return os
 	}
 	switch s.DNS {
 	case mail.DNSByServer:
-		server := dns.Server{Addr: s.DNSServer}
-		if s.DNSKey != "" {
-			k, err := dns.ParseKey(s.DNSKey, s.DNSAlgorithm, s.DNSSecret)
-			if err != nil {
-				return all(mail.Refused, err.Error())
-			}
-			server.Key = k
+		server, err := nameServer(s)
+		if err != nil {
+			return all(mail.Refused, err.Error(), mail.HandedKeyWrong, "key", s.DNSKey)
 		}
 		return server.HandOver(ctx, changes)
 	case mail.DNSByCore:
 		if m.panel.DNS == nil {
-			return all(mail.Pending, "the panel is not connected")
+			return all(mail.Pending, "the panel is not connected", mail.HandedPanelAway)
 		}
 		os, err := m.panel.DNS(ctx, n, changes)
 		if err != nil {
-			return all(mail.Pending, fmt.Sprintf("the panel did not take them: %v", err))
+			return all(mail.Pending, err.Error(), mail.HandedPanelFails)
 		}
 		if !slices.EqualFunc(os, changes, func(o mail.RecordOutcome, c mail.RecordChange) bool { return o.Name == c.Name && o.Type == c.Type }) {
-			return all(mail.Pending, "the panel answers something else than it was asked")
+			return all(mail.Pending, "it answers something else than it was asked", mail.HandedPanelFails)
 		}
 		return os
 	}
-	return all(mail.NoZone, "records are entered by hand")
+	return all(mail.NoZone, "records are entered by hand", "")
+}
+
+// nameServer is the server of the settings.
+func nameServer(s mail.Settings) (*dns.Server, error) {
+	server := &dns.Server{Addr: s.DNSServer}
+	if s.DNSKey == "" {
+		return server, nil
+	}
+	var err error
+	server.Key, err = dns.ParseKey(s.DNSKey, s.DNSAlgorithm, s.DNSSecret)
+	return server, err
 }
 
 // asker asks name servers: those of the settings, or those of the system.

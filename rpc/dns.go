@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"maildomain/module"
 	"maildomain/module/mail"
+	"maildomain/module/store"
 	"maildomain/rpc/wire"
 )
 
@@ -24,12 +26,42 @@ func recordList(ctx context.Context, m *module.Module, by module.Actor, p params
 		for _, f := range rec.Fields() {
 			l.Elems = append(l.Elems, map[string]string{
 				"id": f.Name + " " + string(f.Type), "name": f.Name, "type": string(f.Type), "ttl": strconv.Itoa(int(f.TTL)), "value": f.Value,
-				"why": text(by.Lang, "emaildomain.dns", "why_"+string(rec.Why)), "state": state, "said": said,
+				"why": text(by.Lang, "emaildomain.dns", "why_"+string(rec.Why)), "state": state, "said": said, "detail": rec.Reason,
 			})
 		}
 	}
+	for _, f := range r.Former {
+		l.Elems = append(l.Elems, formerElem(f, by.Lang))
+	}
 	l.PElems = int64(len(l.Elems))
 	return l, nil
+}
+
+// formerElem is the row of a value that stands with a former name server still.
+func formerElem(f store.FormerRow, lang string) map[string]string {
+	server := strings.TrimSuffix(f.Server.Server, ":53")
+	if f.Server.Mode == mail.DNSByCore {
+		server = text(lang, "mailparam", "dns_core")
+	}
+	state, key, args := "wrong", "", map[string]string{"server": server}
+	switch f.State {
+	case store.FormerPending:
+		state, key = "pending", mail.FormerWaits
+	case store.FormerLeft:
+		state, key = "unknown", mail.FormerLeft
+	case store.FormerRefused:
+		key = mail.FormerRefused
+	default:
+		key = mail.FormerGivenUp
+	}
+	said := filled(text(lang, "emaildomain.dns", key), args)
+	if f.Text != "" {
+		said += " " + filled(text(lang, "emaildomain.dns", f.Text), f.Args)
+	}
+	return map[string]string{
+		"id": f.Name + " " + string(f.Type) + " " + f.Server.Server, "name": f.Name, "type": string(f.Type), "ttl": "", "value": f.Value,
+		"why": text(lang, "emaildomain.dns", "why_former"), "state": state, "said": said, "detail": f.Reason,
+	}
 }
 
 // recordState is how a record stands: published, pending, wrong or unknown, and a
@@ -43,13 +75,18 @@ func recordState(r module.RecordState, lang string) (state, said string) {
 			return "wrong", verdict(lang, c.Verdict)
 		}
 	}
+	if r.Text != "" {
+		said = filled(text(lang, "emaildomain.dns", r.Text), r.Args)
+	} else {
+		said = text(lang, "emaildomain.dns", "handed_"+string(r.Handed))
+	}
 	switch r.Handed {
 	case mail.Published:
-		return "published", text(lang, "emaildomain.dns", "handed_published")
+		return "published", said
 	case mail.Pending:
-		return "pending", text(lang, "emaildomain.dns", "handed_pending")
+		return "pending", said
 	case mail.Refused, mail.Conflict, mail.NoZone:
-		return "wrong", text(lang, "emaildomain.dns", "handed_"+string(r.Handed))
+		return "wrong", said
 	}
 	if r.Checked != nil {
 		return "unknown", verdict(lang, r.Checked.Verdict)
@@ -67,11 +104,21 @@ func text(lang, messages, name string) string {
 
 // verdict is what a check has to say, in a language.
 func verdict(lang string, v mail.Verdict) string {
+	args := v.Args
+	if why := args[mail.ErrorText]; why != "" {
+		args = maps.Clone(args)
+		args["error"] = text(lang, "emaildomain.check", why)
+	}
+	return filled(text(lang, "emaildomain.check", v.Text), args)
+}
+
+// filled is a sentence with its placeholders filled.
+func filled(sentence string, args map[string]string) string {
 	var fill []string
-	for k, a := range v.Args {
+	for k, a := range args {
 		fill = append(fill, "__"+k+"__", a)
 	}
-	return strings.NewReplacer(fill...).Replace(text(lang, "emaildomain.check", v.Text))
+	return strings.NewReplacer(fill...).Replace(sentence)
 }
 
 // checkDomain is the report of what is right and wrong with a domain.
@@ -87,7 +134,9 @@ func checkDomain(ctx context.Context, m *module.Module, by module.Actor, p param
 		var seen []string
 		for _, s := range f.Seen {
 			said := strings.Join(s.Values, ", ")
-			if s.Error != "" {
+			if s.Text != "" {
+				said = text(by.Lang, "emaildomain.check", s.Text)
+			} else if s.Error != "" {
 				said = s.Error
 			} else if said == "" {
 				said = text(by.Lang, "emaildomain.check", "nothing")

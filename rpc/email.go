@@ -147,6 +147,7 @@ func editSettings(ctx context.Context, m *module.Module, by module.Actor, p para
 		return nil, err
 	}
 	v := s.Values()
+	v["dns_withdraw"] = mail.Flag(false)
 	if p["sv_field"] != "" {
 		encode(e, v)
 	}

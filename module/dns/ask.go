@@ -73,6 +73,8 @@ func (a *Asker) timeout() time.Duration {
 var (
 	errNoResolver = errors.New("no resolver is configured")
 	errNonsense   = errors.New("it is no answer to the question")
+	errNoAddress  = errors.New("its name has no address")
+	errFails      = errors.New("it answers")
 )
 
 // payload is what fits into UDP without fragments (RFC 9715 section 3.1).
@@ -109,18 +111,46 @@ type noAnswer struct{ cause error }
 func (e *noAnswer) Unwrap() error { return e.cause }
 
 func (e *noAnswer) Error() string {
+	if errors.Is(e.cause, errNonsense) {
+		return e.cause.Error()
+	}
+	return map[string]string{
+		mail.AskedSilent: "it does not answer", mail.AskedNobody: "no name server listens there",
+		mail.AskedNoWay: "no way leads there", mail.AskedNonsense: "it answers with something else than DNS",
+	}[e.text()]
+}
+
+// text names the sentence about it.
+func (e *noAnswer) text() string {
 	var timed net.Error
 	switch {
-	case errors.Is(e.cause, errNonsense):
-		return e.cause.Error()
 	case errors.As(e.cause, &timed) && timed.Timeout():
-		return "it does not answer"
+		return mail.AskedSilent
 	case errors.Is(e.cause, syscall.ECONNREFUSED):
-		return "no name server listens there"
+		return mail.AskedNobody
 	case errors.Is(e.cause, syscall.ENETUNREACH), errors.Is(e.cause, syscall.EHOSTUNREACH), errors.Is(e.cause, syscall.EADDRNOTAVAIL):
-		return "no way leads there"
+		return mail.AskedNoWay
 	}
-	return "it answers with something else than DNS"
+	return mail.AskedNonsense
+}
+
+// Asked names the sentence that says to people why a server did not say; empty where
+// there is none.
+func Asked(err error) string {
+	if e, ok := errors.AsType[*noAnswer](err); ok {
+		return e.text()
+	}
+	switch {
+	case errors.Is(err, ErrNotDelegated):
+		return mail.AskedNotDelegated
+	case errors.Is(err, errNoResolver):
+		return mail.AskedNoResolver
+	case errors.Is(err, errNoAddress):
+		return mail.AskedNoAddress
+	case errors.Is(err, errFails):
+		return mail.AskedFails
+	}
+	return ""
 }
 
 func (a *Asker) over(ctx context.Context, network string, to netip.AddrPort, m *dns.Msg) (*dns.Msg, error) {
@@ -178,5 +208,5 @@ func said(m *dns.Msg) error {
 	case dns.RcodeSuccess, dns.RcodeNameError:
 		return nil
 	}
-	return fmt.Errorf("it answers %s", strings.ToLower(dns.RcodeToString[m.Rcode]))
+	return fmt.Errorf("%w %s", errFails, strings.ToLower(dns.RcodeToString[m.Rcode]))
 }

@@ -26,21 +26,29 @@ func (d Dialer) dial(ctx context.Context, network, address string) (net.Conn, er
 type problem struct {
 	handed mail.Handed
 	err    error
+	text   string // names the sentence for people
+	args   map[string]string
+}
+
+// because names the sentence that says what p is to people, and what fills it.
+func (p *problem) because(text string, args ...string) error {
+	p.text, p.args = text, mail.Say("", text, args...).Args
+	return p
 }
 
 func (p *problem) Error() string { return p.err.Error() }
 func (p *problem) Unwrap() error { return p.err }
 
-func refused(format string, args ...any) error {
-	return &problem{mail.Refused, fmt.Errorf(format, args...)}
+func refused(format string, args ...any) *problem {
+	return &problem{handed: mail.Refused, err: fmt.Errorf(format, args...)}
 }
 
-func noZone(format string, args ...any) error {
-	return &problem{mail.NoZone, fmt.Errorf(format, args...)}
+func noZone(format string, args ...any) *problem {
+	return &problem{handed: mail.NoZone, err: fmt.Errorf(format, args...)}
 }
 
-func notNow(format string, args ...any) error {
-	return &problem{mail.Pending, fmt.Errorf(format, args...)}
+func notNow(format string, args ...any) *problem {
+	return &problem{handed: mail.Pending, err: fmt.Errorf(format, args...)}
 }
 
 // errLost marks what no further change of the call is to be tried after.
@@ -68,7 +76,7 @@ func (x *session) exchange(ctx context.Context, m *dns.Msg) (*dns.Msg, error) {
 	if x.conn == nil {
 		conn, err := x.server.Dial.dial(ctx, "tcp", x.server.address())
 		if err != nil {
-			return nil, notNow("connect to %s: %w: %w", x.server.Addr, errLost, err)
+			return nil, notNow("connect to %s: %w: %w", x.server.Addr, errLost, err).because(mail.HandedSilent, "server", x.server.Addr)
 		}
 		x.conn = conn
 	}
@@ -81,35 +89,36 @@ func (x *session) exchange(ctx context.Context, m *dns.Msg) (*dns.Msg, error) {
 	// A new wrapper each time: it would sign with the last question's MAC.
 	answer, _, err := client.ExchangeWithConnContext(ctx, m, &dns.Conn{Conn: x.conn})
 	if answer != nil && answer.IsTsig() != nil && answer.IsTsig().Error != dns.RcodeSuccess {
-		return nil, keyProblem(key, answer.IsTsig())
+		return nil, keyProblem(x.server.Addr, key, answer.IsTsig())
 	}
 	switch {
 	case errors.Is(err, dns.ErrTime):
-		return nil, refused("the clocks of %s and of this server differ", x.server.Addr)
+		return nil, refused("the clocks of %s and of this server differ", x.server.Addr).because(mail.HandedClock, "server", x.server.Addr)
 	case err != nil:
 		x.close()
-		return nil, notNow("ask %s: %w: %w", x.server.Addr, errLost, err)
+		return nil, notNow("ask %s: %w: %w", x.server.Addr, errLost, err).because(mail.HandedSilent, "server", x.server.Addr)
 	case !answer.Response || answer.Opcode != m.Opcode:
 		x.close()
-		return nil, notNow("ask %s: %w: no answer to the question", x.server.Addr, errLost)
+		return nil, notNow("ask %s: %w: no answer to the question", x.server.Addr, errLost).because(mail.HandedSilent, "server", x.server.Addr)
 	case answer.Rcode == dns.RcodeSuccess && !key.IsZero() && answer.IsTsig() == nil:
 		x.close()
-		return nil, notNow("ask %s: the answer is not signed", x.server.Addr)
+		return nil, notNow("ask %s: the answer is not signed", x.server.Addr).because(mail.HandedUnsigned, "server", x.server.Addr)
 	}
 	return answer, nil
 }
 
 // keyProblem is what a server has against a signature (RFC 8945 section 5.2).
-func keyProblem(k Key, t *dns.TSIG) error {
+func keyProblem(server string, k Key, t *dns.TSIG) error {
 	switch t.Error {
 	case dns.RcodeBadKey:
-		return refused("the server does not know the key %s", k)
+		return refused("the server does not know the key %s", k).because(mail.HandedKeyUnknown, "server", server, "key", k.String())
 	case dns.RcodeBadSig:
-		return refused("the server has another secret for the key %s", k)
+		return refused("the server has another secret for the key %s", k).because(mail.HandedKeySecret, "server", server, "key", k.String())
 	case dns.RcodeBadTime:
-		return refused("the clocks of the name server and of this server differ")
+		return refused("the clocks of the name server and of this server differ").because(mail.HandedClock, "server", server)
 	}
-	return refused("the server refuses the key %s: %s", k, dns.RcodeToString[int(t.Error)])
+	return refused("the server refuses the key %s: %s", k, dns.RcodeToString[int(t.Error)]).
+		because(mail.HandedKeyRefused, "server", server, "key", k.String())
 }
 
 // timeout is for one question and its answer.
@@ -118,4 +127,13 @@ func (s *Server) timeout() time.Duration {
 		return s.Timeout
 	}
 	return 5 * time.Second
+}
+
+// Why is the sentence that says to people what err of a Server is about, and what fills
+// it; empty where there is none.
+func Why(err error) (text string, args map[string]string) {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p.text, p.args
+	}
+	return "", nil
 }

@@ -228,7 +228,7 @@ func (r *round) authorities(ctx context.Context, name string) ([]authority, erro
 		g.Go(func() error {
 			as, err := addresses(ctx, r.Lookup, n)
 			if err == nil && len(as) == 0 {
-				err = errors.New("its name has no address")
+				err = errNoAddress
 			}
 			if err != nil {
 				found[i] = []authority{{name: n, err: err}}

@@ -56,7 +56,7 @@ func (s *Server) HandOver(ctx context.Context, changes []mail.RecordChange) []ma
 		if err != nil {
 			o.Handed, o.Reason = mail.Pending, err.Error()
 			if p, ok := errors.AsType[*problem](err); ok {
-				o.Handed = p.handed
+				o.Handed, o.Text, o.Args = p.handed, p.text, p.args
 			}
 		}
 		outcomes[i] = o
@@ -111,9 +111,10 @@ func (x *session) make(ctx context.Context, c mail.RecordChange, o *mail.RecordO
 		}
 	}
 	if alias != "" {
-		return refused("%s is an alias of %s, and has no records of its own", c.Name, plainName(alias))
+		return refused("%s is an alias of %s, and has no records of its own", c.Name, plainName(alias)).
+			because(mail.HandedAlias, "name", c.Name, "target", plainName(alias))
 	}
-	return notNow("%s %s: %w", c.Name, c.Type, errRace)
+	return notNow("%s %s: %w", c.Name, c.Type, errRace).because(mail.HandedRace, "server", x.server.Addr, "name", c.Name)
 }
 
 // try decides, and changes on the condition that nothing moved since it looked.
@@ -182,7 +183,7 @@ func planOf(c mail.RecordChange, there []dns.RR) (plan, error) {
 	for _, v := range wanted {
 		n, err := mail.NormalValue(c.Type, v)
 		if err != nil {
-			return plan{}, refused("%s: %w", c.Name, err)
+			return plan{}, refused("%s: %w", c.Name, err).because(mail.HandedValue, "name", c.Name)
 		}
 		if slices.Contains(others, n) {
 			p.foreign = append(p.foreign, n)
@@ -193,7 +194,7 @@ func planOf(c mail.RecordChange, there []dns.RR) (plan, error) {
 		}
 		rr, err := newRR(c.Name, c.Type, ttl, n)
 		if err != nil {
-			return plan{}, refused("%s: %w", c.Name, err)
+			return plan{}, refused("%s: %w", c.Name, err).because(mail.HandedValue, "name", c.Name)
 		}
 		if stands, ok := ours[n]; ok { // with its own cuts between strings
 			rr = dns.Copy(stands)

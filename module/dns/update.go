@@ -28,12 +28,13 @@ func (x *session) zoneOf(ctx context.Context, name string) (zone, alias string, 
 		switch answer.Rcode {
 		case dns.RcodeSuccess, dns.RcodeNameError:
 		case dns.RcodeServerFailure:
-			return "", "", notNow("the server fails for %s", name)
+			return "", "", notNow("the server fails for %s", name).because(mail.HandedFails, "server", x.server.Addr, "name", name)
 		default:
-			return "", "", noZone("the server has no zone of %s (%s)", name, dns.RcodeToString[answer.Rcode])
+			return "", "", noZone("the server has no zone of %s (%s)", name, dns.RcodeToString[answer.Rcode]).
+				because(mail.HandedNoZoneOf, "server", x.server.Addr, "name", name)
 		}
 		if !answer.Authoritative {
-			return "", "", noZone("the server has no zone of %s", name)
+			return "", "", noZone("the server has no zone of %s", name).because(mail.HandedNoZoneOf, "server", x.server.Addr, "name", name)
 		}
 		// The SOA of an answer with an alias is that of the alias's zone.
 		if to := aliasOf(answer, wireName(of)); to != "" {
@@ -42,7 +43,7 @@ func (x *session) zoneOf(ctx context.Context, name string) (zone, alias string, 
 			}
 			_, above, more := strings.Cut(of, ".")
 			if !more {
-				return "", "", noZone("the server does not say which zone %s is in", name)
+				return "", "", noZone("the server does not say which zone %s is in", name).because(mail.HandedNoZoneOf, "server", x.server.Addr, "name", name)
 			}
 			of = above
 			continue
@@ -52,7 +53,7 @@ func (x *session) zoneOf(ctx context.Context, name string) (zone, alias string, 
 				return soa.Hdr.Name, alias, nil
 			}
 		}
-		return "", "", noZone("the server does not say which zone %s is in", name)
+		return "", "", noZone("the server does not say which zone %s is in", name).because(mail.HandedNoZoneOf, "server", x.server.Addr, "name", name)
 	}
 }
 
@@ -60,14 +61,15 @@ func (x *session) zoneOf(ctx context.Context, name string) (zone, alias string, 
 func (x *session) stands(ctx context.Context, name string, t mail.RecordType) ([]dns.RR, error) {
 	wire, ok := wireTypes[t]
 	if !ok {
-		return nil, refused("%s records are not handed over", t)
+		return nil, refused("%s records are not handed over", t).because(mail.HandedValue, "name", name)
 	}
 	answer, err := x.exchange(ctx, question(name, wire))
 	if err != nil {
 		return nil, err
 	}
 	if answer.Rcode != dns.RcodeSuccess && answer.Rcode != dns.RcodeNameError || !answer.Authoritative {
-		return nil, notNow("the server does not say what stands at %s (%s)", name, dns.RcodeToString[answer.Rcode])
+		return nil, notNow("the server does not say what stands at %s (%s)", name, dns.RcodeToString[answer.Rcode]).
+			because(mail.HandedFails, "server", x.server.Addr, "name", name)
 	}
 	var rrs []dns.RR
 	for _, rr := range answer.Answer {
@@ -119,11 +121,13 @@ func (x *session) update(ctx context.Context, zone string, c mail.RecordChange, 
 	case dns.RcodeNXRrset, dns.RcodeYXRrset, dns.RcodeNameError, dns.RcodeYXDomain:
 		return errRace
 	case dns.RcodeServerFailure:
-		return notNow("the server fails for %s", plainName(zone))
+		return notNow("the server fails for %s", plainName(zone)).because(mail.HandedFails, "server", x.server.Addr, "name", plainName(zone))
 	case dns.RcodeNotAuth, dns.RcodeNotZone:
-		return noZone("the server takes no changes for %s (%s)", plainName(zone), dns.RcodeToString[answer.Rcode])
+		return noZone("the server takes no changes for %s (%s)", plainName(zone), dns.RcodeToString[answer.Rcode]).
+			because(mail.HandedNoUpdates, "server", x.server.Addr, "name", plainName(zone))
 	}
-	return refused("the server refuses changes of %s (%s)", plainName(zone), dns.RcodeToString[answer.Rcode])
+	return refused("the server refuses changes of %s (%s)", plainName(zone), dns.RcodeToString[answer.Rcode]).
+		because(mail.HandedUpdateRefused, "server", x.server.Addr, "name", plainName(zone))
 }
 
 // copies: the library writes class and TTL of an update into what it is given.

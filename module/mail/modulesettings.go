@@ -88,7 +88,8 @@ type SettingsEdit struct {
 	DNSServer     *string `form:"dns_server"`
 	DNSKey        *string `form:"dns_key"`
 	DNSAlgorithm  *string `form:"dns_algorithm"`
-	DNSSecret     *string `form:"dns_secret"` // empty: leave as it is
+	DNSSecret     *string `form:"dns_secret"`   // empty: leave as it is
+	DNSWithdraw   *string `form:"dns_withdraw"` // on: what was left standing is withdrawn, now; it is no setting
 	Resolvers     *string `form:"resolvers"`
 	Postgrey      *string `form:"postgrey"`
 	Spamd         *string `form:"spamd"`
@@ -110,7 +111,7 @@ func SettingsEditOf(values map[string]string) (e SettingsEdit) {
 	for name, to := range map[string]**string{
 		"keep_deleted": &e.KeepDeleted, "dkim_selector": &e.DKIMSelector, "dkim_keylen": &e.DKIMKeylen, "dkim_rotate": &e.DKIMRotate,
 		"mail_host": &e.MailHost, "dmarc_template": &e.DMARCTemplate, "dns": &e.DNS, "dns_server": &e.DNSServer, "dns_key": &e.DNSKey,
-		"dns_algorithm": &e.DNSAlgorithm, "dns_secret": &e.DNSSecret, "resolvers": &e.Resolvers,
+		"dns_algorithm": &e.DNSAlgorithm, "dns_secret": &e.DNSSecret, "dns_withdraw": &e.DNSWithdraw, "resolvers": &e.Resolvers,
 		"postgrey": &e.Postgrey, "spamd": &e.Spamd, "clamd": &e.Clamd,
 		"spam_mark": &e.SpamMark, "spam_reject": &e.SpamReject, "spam_down": &e.SpamDown, "virus_down": &e.VirusDown,
 		"acme_directory": &e.ACMEDirectory, "acme_contact": &e.ACMEContact, "acme_eab_kid": &e.ACMEEABKid, "acme_eab_key": &e.ACMEEABKey,
@@ -232,6 +233,9 @@ func (e SettingsEdit) applyDNS(s *Settings) error {
 			return wrong("dns_secret", "", "value_dns_secret")
 		}
 		s.DNSSecret = *e.DNSSecret
+	}
+	if e.DNSWithdraw != nil && *e.DNSWithdraw != Flag(true) && *e.DNSWithdraw != Flag(false) {
+		return wrong("dns_withdraw", *e.DNSWithdraw, "value_flag")
 	}
 	if e.Resolvers != nil {
 		for r := range strings.FieldsSeq(*e.Resolvers) {

@@ -29,7 +29,10 @@ type RecordOutcome struct {
 	Name    string
 	Type    RecordType
 	Handed  Handed
-	Reason  string   // for the log and for people who can read it; empty when published
+	Reason  string   // what the server said, or what failed, in its own words; empty when published
 	Foreign []string // of the values that were to stand: those that stood already and are not ours to remove
 	Verdict Verdict  // with Conflict: what stands there, and what is proposed
+
+	Text string            // names the sentence that says why; empty: Handed says all
+	Args map[string]string // what fills it
 }

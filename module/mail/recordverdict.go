@@ -18,6 +18,10 @@ type Verdict struct {
 	Proposal string            // the value that would mend it; empty: none, or nothing to mend
 }
 
+// ErrorText is the argument of a verdict that names the sentence of what fills "error",
+// where that has one.
+const ErrorText = "error_text"
+
 // The sentences of verdicts, by their names in the message catalogue. Each is one
 // sentence that says what to do; the names in brackets are its placeholders.
 const (

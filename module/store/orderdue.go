@@ -106,6 +106,7 @@ func (tx *Tx) Due(ctx context.Context, rotate, last time.Duration) (time.Time, e
 			AND `+authorised+`
 		UNION ALL SELECT min(expire) - ?2 FROM certificate WHERE source = 'selfsigned' AND `+unvouched+`
 		UNION ALL SELECT min(due) FROM record WHERE state = 'pending'
+		UNION ALL SELECT min(max(s.due, r.due)) FROM former_record r JOIN former_server s ON s.id = r.server WHERE r.state = 'pending'
 		UNION ALL SELECT min(due) FROM dkim_key WHERE state <> 'signing'
 		UNION ALL SELECT min(max(due, since + ?1)) FROM dkim_key WHERE state = 'signing' AND ?1 > 0
 		UNION ALL SELECT min(until) FROM deleted WHERE state = 'kept')`,

@@ -7,6 +7,7 @@ func (tx *Tx) Queues(ctx context.Context) (map[string]int, error) {
 	queues := map[string]int{}
 	for name, query := range map[string]string{
 		"records": `SELECT count(*) FROM record WHERE state = 'pending'`,
+		"former":  `SELECT count(*) FROM former_record WHERE state = 'pending'`,
 		"keys":    `SELECT count(*) FROM dkim_key WHERE state = 'new'`,
 		"mail":    `SELECT count(*) FROM deleted WHERE state <> 'kept'`,
 	} {

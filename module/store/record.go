@@ -22,19 +22,27 @@ type RecordRow struct {
 	Why    mail.Purpose
 	Wanted bool // false: to be taken away
 	State  mail.Handed
-	Reason string
+	Reason string // what the server itself said
 	Tries  int
 	Due    time.Time // of a pending one
+
+	Text string            // names the sentence that says why it is so; empty: what the state says
+	Args map[string]string // what fills it
 }
 
 // RecordsOf are the values of a domain, by name, type and value.
 func (tx *Tx) RecordsOf(ctx context.Context, n mail.Name) (rows []RecordRow, err error) {
-	err = tx.rows(ctx, `SELECT name, type, value, ttl, why, wanted, state, reason, tries, due FROM record WHERE domain = ? ORDER BY name, type, value`,
+	err = tx.rows(ctx, `SELECT name, type, value, ttl, why, wanted, state, reason, args, detail, tries, due FROM record WHERE domain = ? ORDER BY name, type, value`,
 		[]any{n.String()}, func(r *sql.Rows) error {
 			var row RecordRow
 			var due int64
-			if err := r.Scan(&row.Name, &row.Type, &row.Value, &row.TTL, &row.Why, &row.Wanted, &row.State, &row.Reason, &row.Tries, &due); err != nil {
+			var args string
+			if err := r.Scan(&row.Name, &row.Type, &row.Value, &row.TTL, &row.Why, &row.Wanted, &row.State, &row.Text, &args, &row.Reason, &row.Tries, &due); err != nil {
 				return err
+			}
+			var err error
+			if row.Args, err = argsOf(args); err != nil {
+				return fmt.Errorf("read a record of %s: %w", n, err)
 			}
 			row.Due = time.UnixMilli(due).UTC()
 			rows = append(rows, row)
@@ -87,7 +95,7 @@ func (tx *Tx) WantRecords(ctx context.Context, n mail.Name, records []mail.Recor
 			}
 			if _, err := tx.exec(ctx, `INSERT INTO record (domain, name, type, value, ttl, why, wanted, state, reason, tries, due)
 				VALUES (?, ?, ?, ?, ?, ?, 1, 'pending', '', 0, ?)
-				ON CONFLICT DO UPDATE SET ttl = excluded.ttl, why = excluded.why, wanted = 1, state = 'pending', reason = '', tries = 0, due = excluded.due`,
+				ON CONFLICT DO UPDATE SET ttl = excluded.ttl, why = excluded.why, wanted = 1, state = 'pending', reason = '', args = '{}', detail = '', tries = 0, due = excluded.due`,
 				n.String(), r.Name, string(r.Type), v, r.TTL, string(r.Why), tx.Now.UnixMilli()); err != nil {
 				return nil, err
 			}
@@ -98,7 +106,7 @@ func (tx *Tx) WantRecords(ctx context.Context, n mail.Name, records []mail.Recor
 		if h.Name == "" || !h.Wanted || h.Why == mail.ForACME { // whose order takes it away
 			continue
 		}
-		if _, err := tx.exec(ctx, `UPDATE record SET wanted = 0, state = 'pending', reason = '', tries = 0, due = ? WHERE domain = ? AND name = ? AND type = ? AND value = ?`,
+		if _, err := tx.exec(ctx, `UPDATE record SET wanted = 0, state = 'pending', reason = '', args = '{}', detail = '', tries = 0, due = ? WHERE domain = ? AND name = ? AND type = ? AND value = ?`,
 			tx.Now.UnixMilli(), n.String(), h.Name, string(h.Type), h.Value); err != nil {
 			return nil, err
 		}
@@ -121,8 +129,12 @@ func (tx *Tx) SetRecord(ctx context.Context, n mail.Name, was, r RecordRow) erro
 		_, err := tx.exec(ctx, `DELETE FROM record`+where, args...)
 		return err
 	}
-	_, err := tx.exec(ctx, `UPDATE record SET state = ?, reason = ?, tries = ?, due = ?`+where,
-		append([]any{string(r.State), r.Reason, r.Tries, r.Due.UnixMilli()}, args...)...)
+	why, err := argsText(r.Args)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, `UPDATE record SET state = ?, reason = ?, args = ?, detail = ?, tries = ?, due = ?`+where,
+		append([]any{string(r.State), r.Text, why, r.Reason, r.Tries, r.Due.UnixMilli()}, args...)...)
 	return err
 }
 
@@ -176,7 +188,8 @@ func (tx *Tx) AnyKeys(ctx context.Context) (some bool, err error) {
 // Awaited says that a value is to be handed over, or a new key looked for, by then.
 func (tx *Tx) Awaited(ctx context.Context, by time.Time) (awaited bool, err error) {
 	_, err = tx.row(ctx, `SELECT EXISTS (SELECT 1 FROM record WHERE state = 'pending' AND due <= ?1)
-		OR EXISTS (SELECT 1 FROM dkim_key WHERE due <= ?1 AND state = 'new')`, []any{by.UnixMilli()}, &awaited)
+		OR EXISTS (SELECT 1 FROM dkim_key WHERE due <= ?1 AND state = 'new')
+		OR EXISTS (SELECT 1 FROM former_record r JOIN former_server s ON s.id = r.server WHERE r.state = 'pending' AND max(r.due, s.due) <= ?1)`, []any{by.UnixMilli()}, &awaited)
 	return awaited, err
 }
 
@@ -216,6 +229,7 @@ type Seen struct {
 	Who    string   `json:"who"`
 	Values []string `json:"values,omitempty"`
 	Error  string   `json:"error,omitempty"`
+	Text   string   `json:"text,omitempty"` // names the sentence of the error, where there is one
 }
 
 // FindingsOf are what the last check of a domain found.

@@ -34,6 +34,7 @@ CREATE TABLE former_record (
     reason TEXT NOT NULL,
     args   TEXT NOT NULL,
     detail TEXT NOT NULL,
+    due    INTEGER NOT NULL,   -- of a pending one: not before then
     PRIMARY KEY (server, domain, name, type, value)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX former_record_domain ON former_record (domain);
