@@ -78,22 +78,22 @@ func (r *reading) store() error {
 func (r *reading) file(ctx context.Context) (more bool, err error) {
 	f, newer, err := r.tree.findLog(r.name, r.at)
 	if errors.Is(err, errNotFound) {
-		r.lost = r.lost || r.at.Bytes > 0
-		r.at = mail.LogPlace{}
 		if f, err = r.tree.openLog(r.name); errors.Is(err, fs.ErrNotExist) {
 			return false, nil // nothing was logged yet, or nothing since
 		}
+		r.lost = r.lost || r.at.Bytes > 0
+		r.at = mail.LogPlace{}
 	}
 	if err != nil {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	settled := time.Since(f.changed) > logSettle // before it is read
+	settled := f.restedFor(logSettle) // before it is read
 	if err := f.mark(&r.at); err != nil {
 		return false, err
 	}
 	end := true
-	switch err := f.skip(r.at.Bytes); {
+	switch err := f.skip(ctx, r.at.Bytes); {
 	case err == nil:
 		end, err = r.lines(ctx, f)
 		if errors.Is(err, errBroken) && f.brokenForGood() {
@@ -102,9 +102,11 @@ func (r *reading) file(ctx context.Context) (more bool, err error) {
 		if err != nil {
 			return false, err
 		}
+	case ctx.Err() == nil && f.brokenForGood():
+		r.lost = true
 	case !errors.Is(err, io.EOF):
 		return false, err
-	case len(newer) == 0: // the last one has less than was read
+	case len(newer) == 0 && f.packed == "": // the last one has less than was read
 		r.at.Bytes, r.lost = f.size, true
 	}
 	if err := r.store(); err != nil || !end || len(newer) == 0 || !settled {
@@ -183,6 +185,9 @@ func (r *reading) lines(ctx context.Context, f *logFile) (end bool, err error) {
 			pending, whole = 0, true
 		case errors.Is(err, bufio.ErrBufferFull):
 			whole = false
+			if err := ctx.Err(); err != nil {
+				return false, err
+			}
 			continue
 		case errors.Is(err, io.EOF):
 			return true, done() // half a line waits for the rest of it

@@ -1,8 +1,10 @@
 package files
 
 import (
+	"cmp"
 	"compress/bzip2"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -56,7 +58,7 @@ func (t *Tree) openLog(name string) (*logFile, error) {
 func (l *logFile) close() error { return l.file.Close() }
 
 // skip goes to a place; io.EOF where the file has less.
-func (l *logFile) skip(to int64) (err error) {
+func (l *logFile) skip(ctx context.Context, to int64) (err error) {
 	if l.packed == "" {
 		if to > l.size {
 			return io.EOF
@@ -65,8 +67,12 @@ func (l *logFile) skip(to int64) (err error) {
 		_, err := l.file.Seek(to, io.SeekStart)
 		return err
 	}
-	if l.text, err = l.unpack(); err == nil {
-		_, err = io.CopyN(io.Discard, l.text, to)
+	l.text, err = l.unpack()
+	for to > 0 && err == nil {
+		n := min(to, logPart)
+		to -= n
+		_, err = io.CopyN(io.Discard, l.text, n)
+		err = cmp.Or(ctx.Err(), err)
 	}
 	return err
 }
@@ -138,9 +144,11 @@ func (l *logFile) still(p mail.LogPlace) (bool, error) {
 }
 
 // brokenForGood says that what cannot be read of it is not still being written.
-func (l *logFile) brokenForGood() bool {
-	return l.packed != "" && time.Since(l.changed) > logPacked
-}
+func (l *logFile) brokenForGood() bool { return l.packed != "" && l.restedFor(logPacked) }
+
+// restedFor says that nobody has written to it for so long. What seems to be written to
+// in the future is of before the clock was put back.
+func (l *logFile) restedFor(d time.Duration) bool { return time.Since(l.changed).Abs() > d }
 
 func hash(b []byte) string {
 	h := sha256.Sum256(b)
