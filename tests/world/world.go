@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -43,6 +44,7 @@ type Options struct {
 	Data   string   // empty: a directory of the test's
 	Bin    string   // directory of the programs; empty: built for tests, with the race detector
 	Module []string // further arguments of the module
+	Env    []string // of the module, each NAME=VALUE; it has no other
 }
 
 // Start runs a world for the length of a test.
@@ -91,7 +93,7 @@ func Open(o Options) (*World, error) {
 	}
 	drop, err := json.Marshal(map[string]any{
 		"name": "maildomain", "socket": "run/maildomain.sock",
-		"exec": append([]string{w.Program("maildomain"), "serve", "--root", w.Root}, o.Module...),
+		"exec": slices.Concat([]string{"/usr/bin/env"}, o.Env, []string{w.Program("maildomain"), "serve", "--root", w.Root}, o.Module),
 	})
 	if err != nil {
 		return nil, err
