@@ -43,7 +43,9 @@ func networkKeys(says map[netip.Prefix]string) (keys map[netip.Prefix]string, le
 				at = t.longer[at]
 				continue
 			}
-			onward[cut] = onward[cut] // there is such a key
+			if !onward[cut] {
+				onward[cut] = false // there is such a key
+			}
 			break
 		}
 	}
