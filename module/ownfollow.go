@@ -147,6 +147,9 @@ func (m *Module) followOne(ctx context.Context, n mail.Name, p store.PanelCertif
 	case !c.chain.CoversAll(d.SecureAlias):
 		problem = problemCovers
 	case was.Source != p.Name || !bytes.Equal(was.Chain, c.certificate.Chain):
+		if refused, err := m.refused(ctx, n, c.chain.Fingerprint); err != nil || refused && was.Expire.After(m.db.Now()) {
+			return err
+		}
 		if err := m.install(ctx, itself, followedFunction, n, c.certificate, p.Name, acme.Renewal{}); err != nil {
 			return err
 		}

@@ -211,36 +211,38 @@ func (m *Module) lookFor(ctx context.Context, n mail.Name, p proof, wanted map[m
 	return m.keepSeen(ctx, s)
 }
 
-// putBack has the certificate before served again.
+// putBack has the certificate before served again. One of an authority is ordered anew,
+// but not before somebody had time to see to the servers: authorities count.
 func (m *Module) putBack(ctx context.Context, s *sight) error {
 	var again acme.Renewal
-	if s.domain != nil && s.domain.SSLName == mail.LetsEncrypt {
+	if s.row.Source == mail.LetsEncrypt {
 		again.At = m.db.Now().Add(backAgain)
 	}
 	err := m.install(ctx, itself, "emaildomain.ssl.back", s.name, s.row.Before, s.row.BeforeSource, again)
 	if err != nil {
 		return fmt.Errorf("put the certificate before back: %w", err)
 	}
-	var back *store.CertificateRow
-	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		back, err = certificateOf(ctx, tx, s.name.String())
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if back == nil || string(back.Chain) != string(s.row.Before.Chain) { // something else took its place meanwhile
-		return nil
-	}
-	s.back(fingerprintOf(back))
-	e := m.log.Error().Str("domain", s.name.String())
-	for _, f := range s.findings {
-		if f.Verdict.Text == mail.CheckTLSBack {
-			e = e.Str("ports", f.Verdict.Args["ports"]).Str("seen", f.Verdict.Args["error"])
-			break
+	var is *store.CertificateRow
+	err = m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) (err error) {
+		tx.Aside()
+		if is, err = certificateOf(ctx, tx, s.name.String()); err != nil || is == nil || again.At.IsZero() || is.Source == mail.LetsEncrypt {
+			return err
 		}
+		if _, ordered, err := tx.Order(ctx, is.Name); ordered || err != nil {
+			return err
+		}
+		return tx.PutOrder(ctx, store.OrderRow{Domain: is.Name, Names: sortedNames(shownFor(s.domain, s.row)), Since: tx.Now, Due: again.At})
+	})
+	if err != nil || is == nil || string(is.Chain) != string(s.row.Before.Chain) { // or something else took its place meanwhile
+		return err
 	}
-	e.Msg("a new certificate could not be served; the one before was put back")
+	s.back(fingerprintOf(is))
+	var v mail.Verdict
+	for _, f := range s.findings {
+		v = f.Verdict
+	}
+	m.log.Error().Str("domain", s.name.String()).Str("ports", v.Args["ports"]).Str("seen", v.Args["error"]).
+		Msg("a new certificate could not be served; the one before was put back")
 	return nil
 }
 

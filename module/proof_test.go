@@ -229,9 +229,7 @@ func TestCertificateThatCannotBeServedGivesWayToTheOneBefore(t *testing.T) {
 	before := s.row(t)
 	refused := s.another(t)
 	s.reload(t)
-	if err := os.Chmod(filepath.Join(s.dir, files.Debian.SSL(), "a.example.key"), 0); err != nil {
-		t.Fatal(err)
-	}
+	s.blind(t)
 	for range 3 {
 		s.prove(t)
 		if is := s.row(t); string(is.Chain) != string(before.Chain) || string(is.Key) != string(before.Key) || is.Source != before.Source || is.Before.Name != "" {
@@ -423,4 +421,105 @@ func TestServersOwnCertificateIsProvedToo(t *testing.T) {
 	if err != nil || row.Before.Name != "" || string(row.Chain) != string(c.Chain) {
 		t.Errorf("%v", err)
 	}
+}
+
+// blind takes Exim the key that it was just given.
+func (s *shop) blind(t *testing.T) {
+	t.Helper()
+	if err := os.Chmod(filepath.Join(s.dir, files.Debian.SSL(), "a.example.key"), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// One that an authority vouches for is trusted; and one that could not be served is
+// ordered again after some days, for authorities count.
+func TestCertificateOfAnAuthorityThatGaveWayIsOrderedLater(t *testing.T) {
+	s := newShop(t)
+	n, a := mail.StoredName("a.example"), newNotary(t)
+	s.proofs.asker.Roots = x509.NewCertPool()
+	s.proofs.asker.Roots.AddCert(a.cert)
+	change(t, s.world, as("admin"), "a.example", edit("ssl_name", "letsencrypt"))
+	issue := func() {
+		t.Helper()
+		now := s.tick()
+		if err := s.install(t.Context(), itself, "emaildomain.ssl.issue", n, a.vouch(t, now.Add(60*24*time.Hour), shopName), mail.LetsEncrypt, acme.Renewal{At: now.Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		s.reload(t)
+	}
+	order := func() (o store.OrderRow, found bool) {
+		t.Helper()
+		err := s.db.View(t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
+			o, found, err = tx.Order(ctx, "a.example")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o, found
+	}
+	issue()
+	s.blind(t)
+	s.prove(t)
+	v, _ := s.checkFound(t, mail.Wrong, mail.CheckTLSBack)
+	if o, found := order(); !found || o.Due.Sub(s.tick()) < 47*time.Hour || s.row(t).Source != mail.SelfSigned {
+		t.Errorf("the order: %v, %+v; %v", found, o, v)
+	}
+	s.reload(t)
+	s.prove(t)
+	issue() // two days later, with Exim mended
+	s.prove(t)
+	s.checkFound(t, mail.Right, mail.CheckTLSServed)
+	if _, found := order(); found {
+		t.Error("what was ordered is ordered still")
+	}
+	// The next one of the authority gives way to one of the authority.
+	good := s.row(t)
+	issue()
+	s.blind(t)
+	s.prove(t)
+	s.checkFound(t, mail.Wrong, mail.CheckTLSBack)
+	if is := s.row(t); string(is.Chain) != string(good.Chain) || is.Source != mail.LetsEncrypt || is.Renew.Sub(s.tick()) < 47*time.Hour {
+		t.Errorf("%s, from %s, to be renewed %s", fingerprintOf(&is), is.Source, is.Renew)
+	}
+	if o, found := order(); found {
+		t.Errorf("%+v", o)
+	}
+}
+
+// One that the owner has in the panel is looked at each day, and yet not tried again
+// until it is another.
+func TestCertificateOfThePanelThatGaveWayIsNotTriedAgain(t *testing.T) {
+	s := newShop(t)
+	have, a := s.ownCertificates(), newNotary(t)
+	until := s.tick().Add(60 * 24 * time.Hour)
+	have.put("admin", "bought", a.vouch(t, until, shopName))
+	before := s.row(t)
+	change(t, s.world, as("admin"), "a.example", edit("ssl_name", "bought"))
+	s.reload(t)
+	s.blind(t)
+	s.prove(t)
+	s.reload(t)
+	for range 3 {
+		s.pass(25 * time.Hour)
+		if err := s.FollowCertificates(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.prove(t)
+		if is := s.row(t); string(is.Chain) != string(before.Chain) {
+			t.Fatal("it is tried again")
+		}
+		s.checkFound(t, mail.Wrong, mail.CheckTLSBack)
+	}
+	have.put("admin", "bought", a.vouch(t, until.Add(time.Hour), shopName))
+	s.pass(25 * time.Hour)
+	if err := s.FollowCertificates(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.reload(t)
+	s.prove(t)
+	if is := s.row(t); is.Source != "bought" {
+		t.Error("another one is not taken")
+	}
+	s.checkFound(t, mail.Right, mail.CheckTLSUntrusted)
 }

@@ -229,7 +229,7 @@ func (s *sight) canGoBack(now time.Time) bool {
 }
 
 // back notes of every name that the certificate before was put back, which has this
-// fingerprint.
+// fingerprint, in the place of the one that was looked for.
 func (s *sight) back(fingerprint string) {
 	var ports, why string
 	for _, f := range s.findings {
@@ -242,8 +242,26 @@ func (s *sight) back(fingerprint string) {
 		}
 	}
 	for i := range s.findings {
-		s.findings[i].Verdict = mail.Say(mail.Wrong, mail.CheckTLSBack, "ports", ports, "error", why, "fingerprint", fingerprint)
+		s.findings[i].Verdict = mail.Say(mail.Wrong, mail.CheckTLSBack, "ports", ports, "error", why, "fingerprint", fingerprint, "refused", fingerprintOf(s.row))
 	}
+}
+
+// refused says that a certificate was served for a domain and gave way to the one
+// before, which is served still: nobody is to try it again but a person.
+func (m *Module) refused(ctx context.Context, n mail.Name, fingerprint [32]byte) (refused bool, err error) {
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		is, err := tx.Fingerprint(ctx, n.String())
+		if err != nil {
+			return err
+		}
+		fs, err := tx.FindingsOf(ctx, n)
+		for _, f := range fs {
+			args := f.Verdict.Args
+			refused = refused || f.Verdict.Text == mail.CheckTLSBack && args["refused"] == hex.EncodeToString(fingerprint[:]) && args["fingerprint"] == is
+		}
+		return err
+	})
+	return refused, err
 }
 
 // settled says that what was served before is not needed any more.
