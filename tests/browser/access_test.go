@@ -27,6 +27,7 @@ var pages = []view{
 	{"everything a form can have", "/f/shelf.edit?elid=3", "document.querySelector('#f-fragile').click()", "document.querySelector('#f-care').offsetParent"},
 	{"everything a list can have", "/f/shelf", "", "document.querySelector('.state.warn')"},
 	{"report", "/f/shelf.count", "", "document.querySelector('.line.add')"},
+	{"chart", "/f/shelf.growth", "", "document.querySelector('.chart rect')"},
 	{"users", "/f/user", "", "document.querySelector('table.rows')"},
 	{"parameters", "/f/param.edit", "", "document.querySelector('#form')"},
 	{"nothing there", "/f/nosuch", "", "document.querySelector('.notice.error')"},
