@@ -215,7 +215,7 @@ func TestRenewMakesWayForWhoServes(t *testing.T) {
 		<-r.Context().Done()
 	})
 	inDatabase(t, w, `INSERT INTO setting (name, value) VALUES ('acme_directory', '`+ca.URL()+`')`)
-	inDatabase(t, w, `INSERT INTO ssl_order VALUES ('default', 'mail.a.example', '', '', '', '', '', 0, 1, 1, '', '', 'null', '')`)
+	inDatabase(t, w, `INSERT INTO ssl_order (domain, names, directory, url, key, challenge, step, failures, since, due, kind, text, args, detail) VALUES ('default', 'mail.a.example', '', '', '', '', '', 0, 1, 1, '', '', 'null', '')`)
 	said := make(chan string, 1)
 	go func() { said <- renewOnce(t, w, trust) }()
 	select {

@@ -37,7 +37,7 @@ func (tx *Tx) FinishOrder(ctx context.Context, o OrderRow) error {
 
 // same says that o and p are one order, at two times.
 func (o OrderRow) same(p OrderRow) bool {
-	return o.Domain == p.Domain && mail.JoinNames(o.Names) == mail.JoinNames(p.Names) && o.Since.Equal(p.Since)
+	return o.Domain == p.Domain && mail.JoinNames(o.Names) == mail.JoinNames(p.Names) && millis(o.Since) == millis(p.Since)
 }
 
 // authorised says that the domain of a certificate has one of an authority.
@@ -106,6 +106,7 @@ func (tx *Tx) Due(ctx context.Context, rotate, last time.Duration) (time.Time, e
 			AND `+authorised+`
 		UNION ALL SELECT min(expire) - ?2 FROM certificate WHERE source = 'selfsigned' AND `+unvouched+`
 		UNION ALL SELECT min(due) FROM record WHERE state = 'pending'
+		UNION ALL SELECT min(max(s.due, r.due)) FROM former_record r JOIN former_server s ON s.id = r.server WHERE r.state = 'pending'
 		UNION ALL SELECT min(max(s.due, r.due)) FROM former_record r JOIN former_server s ON s.id = r.server WHERE r.state = 'pending'
 		UNION ALL SELECT min(due) FROM dkim_key WHERE state <> 'signing'
 		UNION ALL SELECT min(max(due, since + ?1)) FROM dkim_key WHERE state = 'signing' AND ?1 > 0
