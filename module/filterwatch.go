@@ -36,7 +36,7 @@ func (m *Module) AskFilters(ctx context.Context) error {
 	w := &m.filterWatch
 	w.mu.Lock()
 	now := m.db.Now()
-	if now.Before(w.due) {
+	if wait := w.due.Sub(now); wait > 0 && wait <= askEvery { // more: the clock was put back
 		w.mu.Unlock()
 		return nil
 	}

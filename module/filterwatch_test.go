@@ -206,6 +206,10 @@ func TestFiltersAreAskedSeldom(t *testing.T) {
 	if n := count(10 * time.Minute); n < 9 || n > 11 {
 		t.Errorf("asked %d times in ten minutes", n)
 	}
+	w.pass(-time.Hour)
+	if n := count(5 * time.Second); n != 1 {
+		t.Errorf("asked %d times when the clock was put back", n)
+	}
 	f.set(fakeAddrs["spamd"], "refuses")
 	w.pass(askEvery)
 	w.askFilters(t)
