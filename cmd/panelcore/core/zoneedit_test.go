@@ -145,7 +145,7 @@ func TestDatabaseOfTheFirstVersionIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Exec(`DROP TABLE zone; DROP TABLE record; DROP TABLE passed; DROP TABLE unpassed; DROP TABLE certificate;
+	if _, err := db.Exec(`DROP TABLE zone; DROP TABLE record; DROP TABLE passed; DROP TABLE unpassed; DROP TABLE certificate; DROP TABLE wake;
 		DELETE FROM param WHERE name LIKE 'dns_update%'; PRAGMA user_version = 1`); err != nil {
 		t.Fatal(err)
 	}
