@@ -184,3 +184,25 @@ func TestCAAIsReadFromTheNameServer(t *testing.T) {
 		t.Error(p)
 	}
 }
+
+// One order meets what all would meet, and the others need not find it out again.
+func TestProblemsOfAllOrders(t *testing.T) {
+	for _, c := range []struct {
+		p    acme.Problem
+		want bool
+	}{
+		{acme.Problem{Kind: acme.Unreachable}, true},
+		{acme.Problem{Kind: acme.BadAccount}, true},
+		{acme.Problem{Kind: acme.Unproven}, false},
+		{acme.Problem{Kind: acme.Forbidden}, false},
+		{acme.Problem{Kind: acme.NotHere}, false},
+		{acme.Problem{Kind: acme.RateLimited}, true}, // said by something before the authority
+		{acme.Problem{Kind: acme.RateLimited, Detail: "too many new orders (300) from this account in the last 3h0m0s"}, true},
+		{acme.Problem{Kind: acme.RateLimited, Detail: "too many new registrations (10) from this IP address in the last 3h0m0s"}, true},
+		{acme.Problem{Kind: acme.RateLimited, Detail: `too many certificates (50) already issued for "example.com" in the last 168h0m0s: see https://letsencrypt.org/docs/rate-limits/#new-orders-per-account`}, false},
+	} {
+		if got := c.p.OfAll(); got != c.want {
+			t.Errorf("%s %q: %v", c.p.Kind, c.p.Detail, got)
+		}
+	}
+}

@@ -9,6 +9,7 @@ func (tx *Tx) Queues(ctx context.Context) (map[string]int, error) {
 		"records": `SELECT count(*) FROM record WHERE state = 'pending'`,
 		"former":  `SELECT count(*) FROM former_record WHERE state = 'pending'`,
 		"keys":    `SELECT count(*) FROM dkim_key WHERE state = 'new'`,
+		"orders":  `SELECT count(*) FROM ssl_order`,
 		"mail":    `SELECT count(*) FROM deleted WHERE state <> 'kept'`,
 	} {
 		var n int
