@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"maildomain/module/acme"
 	"maildomain/module/files"
 	"maildomain/module/mail"
 	"maildomain/module/store"
@@ -22,10 +21,8 @@ import (
 var proofTries = []time.Duration{time.Second, 5 * time.Second, 20 * time.Second}
 
 const (
-	provedAtOnce  = 4                          // domains that are asked about
-	doubtLasts    = 24 * time.Hour             // after which what was served before is given up, though nobody can be asked
-	backAgain     = 2 * 24 * time.Hour         // when one of an authority is ordered again after the one before was put back
-	backOutlasted = backAgain + 2*24*time.Hour // what is put back lasts as long as that
+	provedAtOnce = 4              // domains that are asked about
+	doubtLasts   = 24 * time.Hour // after which what was served before is given up, though nobody can be asked
 )
 
 // proofs are domains whose certificates are to be seen served.
@@ -209,41 +206,6 @@ func (m *Module) lookFor(ctx context.Context, n mail.Name, p proof, wanted map[m
 		m.log.Warn().Str("domain", n.String()).Msg("the certificate is not what every mail server shows; the check of the domain says which")
 	}
 	return m.keepSeen(ctx, s)
-}
-
-// putBack has the certificate before served again. One of an authority is ordered anew,
-// but not before somebody had time to see to the servers: authorities count.
-func (m *Module) putBack(ctx context.Context, s *sight) error {
-	var again acme.Renewal
-	if s.row.Source == mail.LetsEncrypt {
-		again.At = m.db.Now().Add(backAgain)
-	}
-	err := m.install(ctx, itself, "emaildomain.ssl.back", s.name, s.row.Before, s.row.BeforeSource, again)
-	if err != nil {
-		return fmt.Errorf("put the certificate before back: %w", err)
-	}
-	var is *store.CertificateRow
-	err = m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) (err error) {
-		tx.Aside()
-		if is, err = certificateOf(ctx, tx, s.name.String()); err != nil || is == nil || again.At.IsZero() || is.Source == mail.LetsEncrypt {
-			return err
-		}
-		if _, ordered, err := tx.Order(ctx, is.Name); ordered || err != nil {
-			return err
-		}
-		return tx.PutOrder(ctx, store.OrderRow{Domain: is.Name, Names: sortedNames(shownFor(s.domain, s.row)), Since: tx.Now, Due: again.At})
-	})
-	if err != nil || is == nil || string(is.Chain) != string(s.row.Before.Chain) { // or something else took its place meanwhile
-		return err
-	}
-	s.back(fingerprintOf(is))
-	var v mail.Verdict
-	for _, f := range s.findings {
-		v = f.Verdict
-	}
-	m.log.Error().Str("domain", s.name.String()).Str("ports", v.Args["ports"]).Str("seen", v.Args["error"]).
-		Msg("a new certificate could not be served; the one before was put back")
-	return nil
 }
 
 // keepSeen writes down what was seen, and gives up what was served before where the new
