@@ -1,7 +1,6 @@
 package files
 
 import (
-	"net/netip"
 	"path"
 
 	"maildomain/module/mail"
@@ -36,7 +35,7 @@ func (l Layout) ListFile(n mail.Name, listed []mail.Listed) File {
 		return f
 	}
 	pairs := map[string]string{}
-	networks := map[string]map[netip.Prefix]string{"m 4": {}, "m 6": {}}
+	networks := map[string][]network{}
 	for _, e := range listed {
 		says := string(e.List[:1])
 		switch p := e.Sender.Network(); {
@@ -45,19 +44,16 @@ func (l Layout) ListFile(n mail.Name, listed []mail.Listed) File {
 		case !e.Sender.SenderDomain().IsZero():
 			pairs["d "+e.Sender.SenderDomain().String()] = says
 		case p.Addr().Is4():
-			networks["m 4"][p] = says
+			networks["m 4"] = append(networks["m 4"], network{Prefix: p, says: says})
 		case p.IsValid():
-			networks["m 6"][p] = says
+			networks["m 6"] = append(networks["m 6"], network{Prefix: p, says: says})
 		}
 	}
-	for family, says := range networks {
-		if len(says) == 0 {
-			continue
-		}
-		keys, levels := networkKeys(says)
+	for family, of := range networks {
+		keys, levels := networkKeys(of)
 		pairs[family] = levels
-		for p, value := range keys {
-			pairs["n "+masked(p)] = value
+		for _, k := range keys {
+			pairs["n "+masked(k.Prefix)] = k.value
 		}
 	}
 	f.Body, f.Mode, f.Group = cdb(pairs), 0o640, l.EximGroup

@@ -20,62 +20,59 @@ import (
 // leads to it. Where nothing stands, levels says at which shorter length to go on: of each
 // step the words "/LENGTH=/SHORTER", the steps with ";" between. The first word begins with
 // the length to begin with.
-func networkKeys(says map[netip.Prefix]string) (keys map[netip.Prefix]string, levels string) {
+func networkKeys(networks []network) (keys []network, levels string) {
 	var lengths []int
-	for p := range says {
-		if !slices.Contains(lengths, p.Bits()) {
-			lengths = append(lengths, p.Bits())
+	for _, n := range networks {
+		if !slices.Contains(lengths, n.Bits()) {
+			lengths = append(lengths, n.Bits())
 		}
 	}
 	slices.Sort(lengths)
 	t := newLengthTree(lengths)
 
-	onward := map[netip.Prefix]bool{} // something longer lies behind it
-	for p := range says {
-		for at := t.root; ; {
-			cut := netip.PrefixFrom(p.Addr(), at).Masked()
-			switch {
-			case at > p.Bits():
+	keys = slices.Clone(networks)
+	for _, n := range networks {
+		for at := t.root; at != n.Bits(); {
+			if at > n.Bits() {
 				at = t.shorter[at]
 				continue
-			case at < p.Bits():
-				onward[cut] = true
-				at = t.longer[at]
-				continue
 			}
-			if !onward[cut] {
-				onward[cut] = false // there is such a key
-			}
-			break
+			keys = append(keys, network{Prefix: netip.PrefixFrom(n.Addr(), at).Masked(), value: slashed(t.longer[at])})
+			at = t.longer[at]
 		}
 	}
-
-	keys = make(map[netip.Prefix]string, len(onward))
-	sorted := make([]netip.Prefix, 0, len(onward))
-	for p := range onward {
-		sorted = append(sorted, p)
-	}
-	slices.SortFunc(sorted, func(a, b netip.Prefix) int {
+	slices.SortFunc(keys, func(a, b network) int {
 		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
 	})
-	var around []netip.Prefix // networks that the next may lie in, the widest first
-	for _, p := range sorted {
-		for len(around) > 0 && !around[len(around)-1].Contains(p.Addr()) {
+
+	var around []network // that the next may lie in, the widest first
+	last := 0
+	for i := 0; i < len(keys); last++ {
+		k := network{Prefix: keys[i].Prefix}
+		onward := ""
+		for ; i < len(keys) && keys[i].Prefix == k.Prefix; i++ {
+			k.says, onward = cmp.Or(k.says, keys[i].says), cmp.Or(onward, keys[i].value)
+		}
+		for len(around) > 0 && !around[len(around)-1].Contains(k.Addr()) {
 			around = around[:len(around)-1]
 		}
-		if says[p] != "" {
-			around = append(around, p)
+		if k.says != "" {
+			around = append(around, k)
 		}
-		value := ":"
-		if onward[p] {
-			value = slashed(t.longer[p.Bits()]) + value
-		}
+		k.value = onward + ":"
 		if len(around) > 0 {
-			value += says[around[len(around)-1]]
+			k.value += around[len(around)-1].says
 		}
-		keys[p] = value
+		keys[last] = k
 	}
-	return keys, t.levels()
+	return keys[:last], t.levels()
+}
+
+// A network is one that is listed, or of which a key stands.
+type network struct {
+	netip.Prefix
+	says  string // the list that it is in; empty: none
+	value string // of its key
 }
 
 // A lengthTree is in which order lengths of networks are tried.

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"maildomain/module/mail"
 )
 
 // The narrowest network around an address is found, in as few look-ups as there are
@@ -35,10 +37,19 @@ func TestNetworkKeysLeadToTheNarrowest(t *testing.T) {
 			says[p] = rapid.SampledFrom([]string{"w", "b"}).Draw(t, "list")
 		}
 		used := map[int]bool{}
-		for p := range says {
+		var networks []network
+		for p, list := range says {
 			used[p.Bits()] = true
+			networks = append(networks, network{Prefix: p, says: list})
 		}
-		keys, levels := networkKeys(says)
+		found, levels := networkKeys(networks)
+		keys := map[netip.Prefix]string{}
+		for _, k := range found {
+			if _, twice := keys[k.Prefix]; twice {
+				t.Fatalf("%v has two keys", k.Prefix)
+			}
+			keys[k.Prefix] = k.value
+		}
 		for range 10 {
 			a, want, narrowest := addr("client"), "", -1
 			for p, list := range says {
@@ -88,19 +99,18 @@ func narrowestOf(t *rapid.T, keys map[netip.Prefix]string, levels string, a neti
 // A long list of networks of every length is made in a moment: each change of it makes
 // the whole of it.
 func BenchmarkListOfNetworks(b *testing.B) {
-	says := map[netip.Prefix]string{}
+	var listed []mail.Listed
 	for i := range 50_000 {
 		a := netip.AddrFrom4([4]byte{byte(10 + i%90), byte(i >> 8), byte(i), byte(i * 7)})
-		says[netip.PrefixFrom(a, 8+i%25).Masked()] = "b"
-	}
-	for b.Loop() {
-		keys, _ := networkKeys(says)
-		pairs := map[string]string{}
-		for p, v := range keys {
-			pairs["n "+masked(p)] = v
+		s, ok := mail.ParseSender(netip.PrefixFrom(a, 8+i%25).Masked().String())
+		if !ok {
+			b.Fatal(a)
 		}
-		b.ReportMetric(float64(len(cdb(pairs))), "bytes")
-		b.ReportMetric(float64(len(keys)), "keys")
+		listed = append(listed, mail.Listed{List: mail.Black, Sender: s})
 	}
-	b.ReportMetric(float64(len(says)), "networks")
+	var f File
+	for b.Loop() {
+		f = Debian.ListFile(mail.Name{}, listed)
+	}
+	b.ReportMetric(float64(len(f.Body)), "bytes")
 }
