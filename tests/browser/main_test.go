@@ -75,24 +75,33 @@ func start() error {
 // A scene is a window in a test: whatever goes wrong ends the test.
 type scene struct {
 	*Tab
-	t *testing.T
+	t      *testing.T
+	broken bool // connections break, and htmx says so on the console
 }
 
 // open opens a window on the panel's start page, as user; empty for nobody.
 func open(t *testing.T, user string) *scene {
 	t.Helper()
+	return openBy(t, user, func(base string) string { return base })
+}
+
+// openBy is open by another address of the panel's.
+func openBy(t *testing.T, user string, by func(base string) string) *scene {
+	t.Helper()
 	lab.Need(t, Program)
 	if shared.once.Do(func() { shared.err = start() }); shared.err != nil {
 		t.Fatal(shared.err)
 	}
-	tab, err := shared.browser.Tab(strings.TrimSuffix(shared.world.URL, "/ispmgr"))
+	tab, err := shared.browser.Tab(by(strings.TrimSuffix(shared.world.URL, "/ispmgr")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &scene{tab, t}
+	s := &scene{Tab: tab, t: t}
 	t.Cleanup(func() {
 		for _, fault := range s.Faults() {
-			t.Error(fault)
+			if !s.broken || !strings.HasPrefix(fault, `console: "htmx:`) {
+				t.Error(fault)
+			}
 		}
 		for _, address := range s.Requests() {
 			if !strings.HasPrefix(address, s.Base+"/") {

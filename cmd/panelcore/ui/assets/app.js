@@ -280,15 +280,33 @@
 
   document.addEventListener('scroll', () => closeMenu(false), { passive: true });
   document.addEventListener('htmx:afterSettle', arrive);
-  for (const name of ['htmx:sendError', 'htmx:responseError', 'htmx:timeout']) {
-    document.addEventListener(name, () => {
-      const dialog = $('#confirm');
-      if (dialog && dialog.open) dialog.close();
-      const box = $('#unreachable');
-      if (box) box.hidden = false;
-      window.scrollTo(0, 0);
-    });
+  // A connection that breaks (a proxy that starts anew, another network) says nothing of
+  // the panel: what was asked is asked once more. Nothing is done twice by it, for what
+  // changes something has the id of its page.
+  const again = 'X-Again';
+  function askAgain(detail) {
+    const asked = detail.requestConfig;
+    if (again in asked.headers || asked.verb !== 'get' && !asked.formData.has('_id')) return false;
+    setTimeout(() => {
+      if (!asked.elt.isConnected) return;
+      htmx.ajax(asked.verb, asked.path, {
+        source: asked.elt, event: asked.triggeringEvent, target: detail.target, select: detail.select,
+        values: asked.formData, headers: { ...asked.headers, [again]: '1' },
+      }).catch(() => {}); // htmx:sendError tells
+    }, 500);
+    return true;
   }
+  function unreachable() {
+    const dialog = $('#confirm');
+    if (dialog && dialog.open) dialog.close();
+    const box = $('#unreachable');
+    if (box) box.hidden = false;
+    window.scrollTo(0, 0);
+  }
+  for (const name of ['htmx:responseError', 'htmx:timeout']) document.addEventListener(name, unreachable);
+  document.addEventListener('htmx:sendError', (event) => {
+    if (!askAgain(event.detail)) unreachable();
+  });
   document.addEventListener('htmx:beforeRequest', () => {
     const box = $('#unreachable');
     if (box) box.hidden = true;
