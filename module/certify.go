@@ -77,7 +77,10 @@ func (m *Module) certify(ctx context.Context, tx *store.Tx, by Actor, before, af
 
 // sameCertificate says that two states of a domain want the same certificate.
 func sameCertificate(a, b mail.Domain) bool {
-	return a.Owner == b.Owner && a.SSLName == b.SSLName && a.SSLChallenge == b.SSLChallenge && a.Email == b.Email && slices.Equal(a.SecureAlias, b.SecureAlias)
+	if a.SSLName == mail.LetsEncrypt && (a.SSLChallenge != b.SSLChallenge || a.Email != b.Email) {
+		return false
+	}
+	return a.Owner == b.Owner && a.SSLName == b.SSLName && slices.Equal(a.SecureAlias, b.SecureAlias)
 }
 
 // ownNames refuses names that lie in another owner's mail domain.

@@ -3,6 +3,7 @@ package module
 import (
 	"cmp"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -32,12 +33,12 @@ type Prospect struct {
 // A Setting is one parameter before and after; empty where there is no domain.
 type Setting struct{ Name, Before, After string }
 
-// A FileDiff is a file that would be written or removed, as a unified diff; empty where
-// it is not this actor's to see.
+// A FileDiff is a file that would be written or removed, as a unified diff; of a file
+// about everybody's domains only the lines that are this actor's to see.
 type FileDiff struct{ Path, Diff string }
 
-// add tells what a deed would be to whom: only an administrator is shown the lists that
-// name the domains of everybody.
+// add tells what a deed would be to whom: of the lists that name the domains of everybody
+// only an administrator is shown more than what is about the object.
 func (p *Preview) add(to Actor, l files.Layout, object string, d *deed) {
 	c := Prospect{Object: object, Settings: differences(d.before, d.after), Mailboxes: d.mailboxes, Bytes: d.bytes}
 	for _, r := range d.records {
@@ -52,15 +53,38 @@ func (p *Preview) add(to Actor, l files.Layout, object string, d *deed) {
 		c.Records = append(c.Records, r)
 	}
 	for _, f := range d.plan {
-		diff := FileDiff{Path: "/" + f.Path}
-		if to.Level == mail.LevelAdmin || !l.OfAll(f.Path) {
-			diff.Diff = f.Diff()
+		diff := FileDiff{"/" + f.Path, f.Diff()}
+		if to.Level != mail.LevelAdmin && l.OfAll(f.Path) {
+			diff.Diff = ownLines(diff.Diff, object)
 		}
 		c.Files = append(c.Files, diff)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.changes = append(p.changes, c)
+}
+
+// ownLines are the lines of a diff that change and name a domain, or names in it, and no
+// other.
+func ownLines(diff, domain string) string {
+	var b strings.Builder
+	for line := range strings.Lines(diff) {
+		if !strings.HasPrefix(line, "+") && !strings.HasPrefix(line, "-") {
+			continue
+		}
+		ours, others := false, strings.HasPrefix(line, "+++") || strings.HasPrefix(line, "---")
+		for word := range strings.FieldsFuncSeq(line[1:], func(r rune) bool { return strings.ContainsRune(" \t\n\":/<", r) }) {
+			word = strings.TrimSuffix(strings.TrimSuffix(word, ".crt"), ".key")
+			is := word == domain || strings.HasSuffix(word, "."+domain)
+			_, notIP := netip.ParseAddr(word)
+			ours = ours || is
+			others = others || !is && strings.Contains(word, ".") && notIP != nil
+		}
+		if ours && !others {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 // Changes are the prospects, in the order of their objects' names.

@@ -299,20 +299,21 @@ func TestPrivateKeysAreShownNowhere(t *testing.T) {
 }
 
 // The lists of what is served name everybody's domains: others than administrators are
-// told that they would change, and not how.
+// shown the lines about their own.
 func TestPreviewShowsNobodyElsesNames(t *testing.T) {
 	w := handWorld(t)
-	addSecure(t, w, as("user2"), "theirs.example")
+	addSecure(t, w, as("user2"), "theirs.example", "ip", "192.0.2.1")
+	addSecure(t, w, as("user2"), "xmine.example")
 	for _, by := range []Actor{as("user1"), as("admin")} {
 		by.Preview = &Preview{}
 		if _, err := w.AddDomain(t.Context(), by, secureOn("mine.example", "ip", "192.0.2.1")); err != nil {
 			t.Fatal(err)
 		}
 		text := fmt.Sprint(by.Preview.Changes())
-		if strings.Contains(text, "theirs.example") != (by.Level == mail.LevelAdmin) {
+		if strings.Contains(text, "theirs.example") != (by.Level == mail.LevelAdmin) || strings.Contains(text, "xmine.example") != (by.Level == mail.LevelAdmin) {
 			t.Errorf("%s is shown:\n%s", by.User, text)
 		}
-		if !strings.Contains(text, "certs.conf") || !strings.Contains(text, "/etc/exim4/ssl/mine.example.crt") {
+		if !strings.Contains(text, "+mail.mine.example: mine.example\n") || !strings.Contains(text, "+mine.example: 192.0.2.1\n") || !strings.Contains(text, `+local_name "mail.mine.example" {`) || !strings.Contains(text, "/etc/exim4/ssl/mine.example.crt") {
 			t.Errorf("%s is not shown what would change:\n%s", by.User, text)
 		}
 	}
