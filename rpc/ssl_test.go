@@ -164,7 +164,7 @@ func TestChangeSaysWhatBecameOfTheCertificate(t *testing.T) {
 		t.Errorf("%+v", n)
 	}
 	if n := note("name", "b.example", "secure", "on", "ssl_name", "letsencrypt"); n.State != wire.NotePending ||
-		!strings.Contains(n.Said, "self-signed certificate for mail.b.example is served until") || !strings.Contains(n.Said, "is ordered and waits") {
+		!strings.Contains(n.Said, "self-signed certificate for mail.b.example is served until") || !strings.Contains(n.Said, "is ordered and on its way") {
 		t.Errorf("%+v", n)
 	}
 	ok := m.must(t, "emaildomain.edit", "elid", "a.example", "secure", "off", "sok", "ok").(wire.OK)
@@ -189,8 +189,8 @@ func TestFormOfOneCertificateSaysHowItStands(t *testing.T) {
 		t.Errorf("%+v", ok)
 	}
 	for lang, want := range map[string][2]string{
-		"en": {"A self-signed certificate for mail.пример.example is served until", "waits for its turn"},
-		"ru": {"Самоподписанный сертификат для mail.пример.example действует до", "ждёт очереди"},
+		"en": {"A self-signed certificate for mail.пример.example is served until", "is ordered and on its way"},
+		"ru": {"Самоподписанный сертификат для mail.пример.example действует до", "заказан и скоро будет"},
 	} {
 		v := m.form(t, "user", lang, "emaildomain.ssl", "elid", "XN--E1AFMKFD.example").Values
 		if !strings.Contains(v["state"], want[0]) || !strings.Contains(v["order"], want[1]) || v["shown"] == "" || v["counts"] == "" || v["order_state"] != "waiting" ||
@@ -226,6 +226,11 @@ func TestFormOfSeveralCertificatesLeavesWhatDiffers(t *testing.T) {
 	m.must(t, "emaildomain.edit", "name", "c.example", "sok", "ok")
 	f := m.form(t, "user", "en", "emaildomain.ssl", "elid", "a.example, b.example, c.example")
 	v := f.Values
+	for _, shown := range []string{"ssl_name", "ssl_challenge", "email", "renew"} {
+		if slices.Contains(f.Hidden, shown) {
+			t.Errorf("%s is hidden, though some have it", shown)
+		}
+	}
 	if v["secure"] != "" || v["ssl_name"] != "" || v["ssl_challenge"] != "auto" || v["secure_alias"] != "" || v["email"] != "" || !slices.Contains(f.Hidden, "secure_alias") {
 		t.Errorf("%v, hidden %q", v, f.Hidden)
 	}
@@ -309,6 +314,9 @@ func TestSentencesAboutCertificatesAreWhole(t *testing.T) {
 		o.Step = string(step)
 		all = append(all, module.SSL{Domain: d, Certificate: row(made, mail.SelfSigned, now), Order: &o})
 	}
+	later := order
+	later.Due = now.Add(time.Hour)
+	all = append(all, module.SSL{Domain: d, Certificate: row(made, mail.SelfSigned, now), Order: &later})
 	for _, text := range []string{"acme_dns", "acme_rate_limited", "acme_caa", "acme_rejected"} {
 		o := order
 		o.Kind, o.Text, o.Args, o.Failures, o.Detail = "unproven", text, map[string]string{"name": "mail.a.example", "at": "a.example", "detail": "no such name"}, 3, "no such name"
@@ -337,7 +345,7 @@ func TestSentencesAboutCertificatesAreWhole(t *testing.T) {
 			t.Errorf("%s: %q", lang, last)
 		}
 	}
-	if len(sentences) != 36 { // a domain's and the server's are mostly the same
+	if len(sentences) != 38 { // a domain's and the server's are mostly the same
 		t.Errorf("%d sentences", len(sentences))
 	}
 }

@@ -101,7 +101,7 @@ func openSSL(ctx context.Context, m *module.Module, by module.Actor, elid string
 		}
 	}
 	encode(e, v)
-	hidden := notSecured(v, true)
+	hidden := notSecured(map[string]string{"secure": cmp.Or(v["secure"], "on"), "ssl_name": cmp.Or(v["ssl_name"], string(mail.LetsEncrypt))}, true)
 	w := words{by.Lang, m.Now()}
 	if len(elids) == 1 {
 		maps.Copy(v, w.about(all[0]))

@@ -132,6 +132,9 @@ func (w words) order(o store.OrderRow) string {
 	if o.Step != "" {
 		return w.say("order_"+o.Step, args)
 	}
+	if o.Kind == "" && o.Due.After(w.now) {
+		return w.say("order_later", args)
+	}
 	if o.Kind == "" {
 		return w.say("order_waiting", args)
 	}
