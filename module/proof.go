@@ -21,8 +21,9 @@ import (
 var proofTries = []time.Duration{time.Second, 5 * time.Second, 20 * time.Second}
 
 const (
-	provedAtOnce = 4              // domains that are asked about
-	doubtLasts   = 24 * time.Hour // after which what was served before is given up, though nobody can be asked
+	provedAtOnce = 4                // domains that are asked about
+	restsFor     = 10 * time.Minute // between looks where nobody could be asked
+	doubtLasts   = 24 * time.Hour   // after which what was served before is given up, though nobody can be asked
 )
 
 // proofs are domains whose certificates are to be seen served.
@@ -37,8 +38,9 @@ type proofs struct {
 // A proof is how far it is for one domain.
 type proof struct {
 	due   time.Time
-	tries int // that have failed
-	round int // counts what is to be proved: a proof of what was served before says nothing
+	tries int  // that have failed
+	rests bool // nobody could be asked: now and then it is tried again
+	round int  // counts what is to be proved: a proof of what was served before says nothing
 }
 
 // AskServers has certificates looked for at these servers after each change, and with
@@ -65,11 +67,16 @@ func (m *Module) prove(_ context.Context, domains []mail.Name) error {
 }
 
 // Proving says that certificates are to be looked for soon: the module does not end
-// before it knows.
+// before it knows. Where nobody could be asked it is tried again by the next process.
 func (m *Module) Proving() bool {
 	m.proofs.mu.Lock()
 	defer m.proofs.mu.Unlock()
-	return len(m.proofs.todo) > 0
+	for _, p := range m.proofs.todo {
+		if !p.rests {
+			return true
+		}
+	}
+	return false
 }
 
 // dueBy are the domains to be proved by an instant, sorted, and how far each is.
@@ -96,15 +103,24 @@ func (p *proofs) stands(n mail.Name, was proof) bool {
 
 // again has a domain looked for once more; false: that was done often enough.
 func (p *proofs) again(n mail.Name, was proof, now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if was.tries == len(proofTries) {
 		return false
 	}
-	if p.todo[n].round == was.round {
-		p.todo[n] = proof{now.Add(proofTries[was.tries]), was.tries + 1, was.round}
-	}
+	p.put(n, was, proof{due: now.Add(proofTries[was.tries]), tries: was.tries + 1, round: was.round})
 	return true
+}
+
+// rest has a domain looked for in a while.
+func (p *proofs) rest(n mail.Name, was proof, now time.Time) {
+	p.put(n, was, proof{due: now.Add(restsFor), rests: true, round: was.round})
+}
+
+func (p *proofs) put(n mail.Name, was, is proof) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.todo[n].round == was.round {
+		p.todo[n] = is
+	}
 }
 
 func (p *proofs) over(n mail.Name, was proof) {
@@ -194,15 +210,20 @@ func (m *Module) lookFor(ctx context.Context, n mail.Name, p proof, wanted map[m
 	if err != nil || ctx.Err() != nil || !m.proofs.stands(n, p) {
 		return err
 	}
-	if s.state() != mail.Right && m.proofs.again(n, p, m.db.Now()) {
+	state := s.state()
+	if (state == mail.Wrong || state == mail.Unknown && !p.rests) && m.proofs.again(n, p, m.db.Now()) {
 		return nil
 	}
-	defer m.proofs.over(n, p)
+	if state == mail.Unknown && s.row != nil && s.row.Before.Name != "" && !s.settled(m.db.Now()) {
+		m.proofs.rest(n, p, m.db.Now())
+	} else {
+		defer m.proofs.over(n, p)
+	}
 	if s.blames() && s.canGoBack(m.db.Now()) {
 		if err := m.putBack(ctx, s); err != nil {
 			return err
 		}
-	} else if s.state() == mail.Wrong {
+	} else if state == mail.Wrong {
 		m.log.Warn().Str("domain", n.String()).Msg("the certificate is not what every mail server shows; the check of the domain says which")
 	}
 	return m.keepSeen(ctx, s)
