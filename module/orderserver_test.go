@@ -23,6 +23,8 @@ func TestServersOwnCertificateIsOrdered(t *testing.T) {
 	o.order(t)
 	first := o.has(t, mail.ServerCertificate, "mx.host.example")
 	o.ordered(t, 1)
+	o.resolver.Stop() // it remembers the last proof for a minute, and no minute goes by here
+	o.resolver.Restart()
 	o.pass(first.Renew.Sub(o.db.Now()) + 1)
 	o.order(t)
 	second := o.certificate(t, mail.ServerCertificate)

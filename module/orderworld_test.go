@@ -27,8 +27,9 @@ import (
 // real name server and looks at a real web server.
 type ordering struct {
 	*named
-	ca  *authority.Authority
-	web *proofWeb
+	ca       *authority.Authority
+	web      *proofWeb
+	resolver *nameserver.Server // that the authority asks
 
 	dead *atomic.Bool // the module that runs: nobody hears it any more
 }
@@ -43,8 +44,8 @@ func newOrdering(t *testing.T, zones ...string) *ordering {
 		zones = append(zones, "a.example")
 	}
 	o := &ordering{named: newNamed(t, append(zones, topZone)...), web: startProofWeb(t), dead: new(atomic.Bool)}
-	resolver := nameserver.Start(t, nameserver.Options{Forward: o.bind.Addr()})
-	o.ca = authority.Start(t, authority.Options{Resolver: resolver.Addr(), HTTP: o.web.port()})
+	o.resolver = nameserver.Start(t, nameserver.Options{Forward: o.bind.Addr()})
+	o.ca = authority.Start(t, authority.Options{Resolver: o.resolver.Addr(), HTTP: o.web.port()})
 	o.people.params.ServerIPs = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
 	o.now = time.Now().UTC()
 	o.join(t, o.world)

@@ -124,7 +124,7 @@ func TestStartComparesAfterAnUncleanStop(t *testing.T) {
 }
 
 func TestHealthOfAWorldThatWasNeverStarted(t *testing.T) {
-	nothing, reload := map[string]int{"orders": 0, "records": 0, "keys": 0, "mail": 0, "reload": 0}, map[string]int{"orders": 0, "records": 0, "keys": 0, "mail": 0, "reload": 1}
+	nothing, reload := map[string]int{"orders": 0, "former": 0, "records": 0, "keys": 0, "mail": 0, "reload": 0}, map[string]int{"orders": 0, "former": 0, "records": 0, "keys": 0, "mail": 0, "reload": 1}
 	noFilters := map[string]FilterState{}
 	w := emptyWorld(t, t.TempDir())
 	if h, err := w.Health(t.Context()); err != nil || !cmp.Equal(h, Health{Queues: nothing, Filters: noFilters}) {
