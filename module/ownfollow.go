@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"maildomain/module/acme"
+	"maildomain/module/files"
 	"maildomain/module/mail"
 	"maildomain/module/store"
 )
@@ -68,7 +69,12 @@ func (m *Module) furnishCertificates(ctx context.Context) error {
 			return err
 		}
 		for _, n := range lacking {
-			if err := m.furnishCertificate(ctx, n); err != nil {
+			err := m.furnishCertificate(ctx, n)
+			if errors.Is(err, files.ErrManyCertificates) { // the others wait until there is room
+				m.log.Warn().Err(err).Str("domain", n.String()).Msg("a domain that is to have a certificate gets none")
+				return nil
+			}
+			if err != nil {
 				return fmt.Errorf("make a certificate for %s: %w", n, err)
 			}
 		}

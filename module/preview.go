@@ -28,6 +28,7 @@ type Prospect struct {
 	Records   []store.RecordShift // that would be handed over; a key that would be made is none yet
 	Mailboxes int64               // whose mail would go, or come back
 	Bytes     int64               // of that mail
+	Reload    bool                // Dovecot would be told of certificates
 }
 
 // A Setting is one parameter before and after; empty where there is no domain.
@@ -40,7 +41,7 @@ type FileDiff struct{ Path, Diff string }
 // add tells what a deed would be to whom: of the lists that name the domains of everybody
 // only an administrator is shown more than what is about the object.
 func (p *Preview) add(to Actor, l files.Layout, object string, d *deed) {
-	c := Prospect{Object: object, Settings: differences(d.before, d.after), Mailboxes: d.mailboxes, Bytes: d.bytes}
+	c := Prospect{Object: object, Settings: differences(d.before, d.after), Mailboxes: d.mailboxes, Bytes: d.bytes, Reload: len(d.shown) > 0}
 	for _, r := range d.records {
 		r.After = slices.Clone(r.After)
 		if len(r.Before) == 0 && d.after != nil {

@@ -310,6 +310,9 @@ func TestPreviewShowsNobodyElsesNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		text := fmt.Sprint(by.Preview.Changes())
+		if !by.Preview.Changes()[0].Reload {
+			t.Error("no reload is told")
+		}
 		if strings.Contains(text, "theirs.example") != (by.Level == mail.LevelAdmin) || strings.Contains(text, "xmine.example") != (by.Level == mail.LevelAdmin) {
 			t.Errorf("%s is shown:\n%s", by.User, text)
 		}

@@ -165,7 +165,11 @@ func preview(p *module.Preview, would wire.OK) wire.Report {
 	r := wire.Report{Kind: wire.KindReport, Elems: []map[string]string{}}
 	files, records, mailboxes, bytes := 0, 0, int64(0), int64(0)
 	changes := p.Changes()
+	reload := ""
 	for _, c := range changes {
+		if c.Reload {
+			reload = "dovecot"
+		}
 		mailboxes, bytes = mailboxes+c.Mailboxes, bytes+c.Bytes
 		for _, s := range c.Settings {
 			r.Elems = append(r.Elems, map[string]string{
@@ -191,7 +195,7 @@ func preview(p *module.Preview, would wire.OK) wire.Report {
 	r.Values = map[string]string{
 		"dry_run": "on", "changes": strconv.Itoa(len(changes)), "files": strconv.Itoa(files),
 		"mailboxes": strconv.FormatInt(mailboxes, 10), "bytes": strconv.FormatInt(bytes, 10),
-		"dns": strconv.Itoa(records), "reload": "", // none is ever needed
+		"dns": strconv.Itoa(records), "reload": reload,
 	}
 	return r
 }

@@ -48,8 +48,8 @@ func (db *DB) Check(ctx context.Context) (wrong []string, err error) {
 	return wrong, err
 }
 
-// sentences are what is to hold of the names of mailboxes: each query gives a sentence for
-// one that does not.
+// sentences are what is to hold of the names of mailboxes, and of certificates: each query
+// gives a sentence for one that does not.
 var sentences = []string{
 	`SELECT name || '@' || domain || ' is a mailbox and an alias' FROM alias JOIN email USING (domain, name)`,
 	`SELECT alias.name || '@' || domain || ' is not among the aliases of ' || box || '@' || domain FROM alias JOIN email USING (domain)
@@ -57,6 +57,8 @@ var sentences = []string{
 	`SELECT each.value || '@' || domain || ' is an alias of ' || name || '@' || domain || ' and not found as one'
 		FROM email, json_each('["' || replace(aliases, ' ', '","') || '"]') AS each WHERE aliases > ''
 		AND NOT EXISTS (SELECT 1 FROM alias WHERE alias.domain = email.domain AND alias.name = each.value AND box = email.name)`,
+	`SELECT name || ' is to show a certificate and has none' FROM domain WHERE secure = 1 AND NOT EXISTS (SELECT 1 FROM certificate WHERE certificate.name = domain.name)`,
+	`SELECT 'a certificate of ' || name || ' is kept, and no such domain' FROM certificate WHERE name <> 'default' AND NOT EXISTS (SELECT 1 FROM domain WHERE domain.name = certificate.name)`,
 }
 
 // counters are the numbers that rows keep of other rows: the query gives those that
