@@ -14,6 +14,9 @@ import (
 
 const limitPrefix = "limit_" // of the parameters that set a user's limits
 
+// shownLimits are those of core.users that the form has. Scripts may set others.
+var shownLimits = []string{"emaildomains", "emails", "email_quota", "ssl"}
+
 var (
 	userName  = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,31}$`)
 	limitName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
@@ -105,6 +108,11 @@ func missedUser(elid string) *Error {
 func userForm(u *user) *Answer {
 	values := userRow(u)
 	values["passwd"] = ""
+	for _, limit := range shownLimits {
+		if _, set := u.Limits[limit]; !set {
+			values[limitPrefix+limit] = "" // none
+		}
+	}
 	choice := func(keys ...string) (options []wire.Option) {
 		for _, k := range keys {
 			options = append(options, wire.Option{Key: k, Label: k})

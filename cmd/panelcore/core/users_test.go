@@ -21,10 +21,10 @@ func TestUsersAreMadeChangedAndDeleted(t *testing.T) {
 		want     string
 	}{
 		{"make", "user.edit", []string{"name", "bob", "parent", "reseller1", "passwd", "long enough", "ips", "127.0.0.12 127.0.0.11", "limit_things", "7", "language", "ru", "sok", "ok"}, "OK\n"},
-		{"show", "user.edit", []string{"elid", "bob"}, "name=bob\nlevel=user\nparent=reseller1\npasswd=\nactive=on\nlanguage=ru\nips=\"127.0.0.12 127.0.0.11\"\nuid=65534\ngid=65534\nhome=\nlimit_things=7\n"},
+		{"show", "user.edit", []string{"elid", "bob"}, "name=bob\nlevel=user\nparent=reseller1\npasswd=\nactive=on\nlanguage=ru\nips=\"127.0.0.12 127.0.0.11\"\nlimit_emaildomains=\nlimit_emails=\nlimit_email_quota=\nlimit_ssl=\nuid=65534\ngid=65534\nhome=\nlimit_things=7\n"},
 		{"make again", "user.edit", []string{"name", "bob", "sok", "ok"}, "ERROR exists(name)"},
 		{"change a little", "user.edit", []string{"elid", "bob", "uid", "1001", "limit_things", "", "sok", "ok"}, "OK\n"},
-		{"the rest is as it was", "user.edit", []string{"elid", "bob"}, "name=bob\nlevel=user\nparent=reseller1\npasswd=\nactive=on\nlanguage=ru\nips=\"127.0.0.12 127.0.0.11\"\nuid=1001\ngid=65534\nhome=\n"},
+		{"the rest is as it was", "user.edit", []string{"elid", "bob"}, "name=bob\nlevel=user\nparent=reseller1\npasswd=\nactive=on\nlanguage=ru\nips=\"127.0.0.12 127.0.0.11\"\nlimit_emaildomains=\nlimit_emails=\nlimit_email_quota=\nlimit_ssl=\nuid=1001\ngid=65534\nhome=\n"},
 		{"the name stays", "user.edit", []string{"elid", "bob", "name", "rob", "sok", "ok"}, "OK\n"},
 		{"no such user", "user.edit", []string{"elid", "rob", "sok", "ok"}, "ERROR missed(elid)"},
 		{"bad name", "user.edit", []string{"name", "Bob:x", "sok", "ok"}, "ERROR value(name)"},
@@ -34,6 +34,10 @@ func TestUsersAreMadeChangedAndDeleted(t *testing.T) {
 		{"bad language", "user.edit", []string{"name", "x", "language", "de", "sok", "ok"}, "ERROR value(language)"},
 		{"short password", "user.edit", []string{"name", "x", "passwd", "1234567", "sok", "ok"}, "ERROR value(passwd)"},
 		{"foreign address", "user.edit", []string{"name", "x", "ips", "192.0.2.1", "sok", "ok"}, "ERROR value(ips)"},
+		{"limits of the form", "user.edit", []string{"elid", "bob", "limit_emaildomains", "3", "limit_emails", "-1", "limit_email_quota", "100", "limit_ssl", "0", "sok", "ok"}, "OK\n"},
+		{"their values", "user.edit", []string{"elid", "bob"}, "name=bob\nlevel=user\nparent=reseller1\npasswd=\nactive=on\nlanguage=ru\nips=\"127.0.0.12 127.0.0.11\"\nlimit_emaildomains=3\nlimit_emails=\nlimit_email_quota=100\nlimit_ssl=0\nuid=1001\ngid=65534\nhome=\n"},
+		{"no limit of them", "user.edit", []string{"elid", "bob", "limit_emaildomains", "", "limit_email_quota", "", "limit_ssl", "", "sok", "ok"}, "OK\n"},
+		{"a limit below nothing", "user.edit", []string{"elid", "bob", "limit_ssl", "-2", "sok", "ok"}, "ERROR value(limit_ssl)"},
 		{"bad limit", "user.edit", []string{"name", "x", "limit_things", "many", "sok", "ok"}, "ERROR value(limit_things)"},
 		{"bad id", "user.edit", []string{"name", "x", "uid", "-1", "sok", "ok"}, "ERROR value(uid)"},
 		{"parent is a user", "user.edit", []string{"name", "x", "parent", "user1", "sok", "ok"}, "ERROR value(parent)"},
