@@ -154,6 +154,71 @@ func TestListsKnowIPv6Clients(t *testing.T) {
 	noPanic(t, x)
 }
 
+// What a list says of one letter is not said of the next in the session, and each
+// recipient's domain has its own say.
+func TestListsAreAskedForEachLetterAndRecipient(t *testing.T) {
+	x, root := start(t, map[string][]string{"a.example": filtered(), "b.example": filtered(), "c.example": filtered()}, lab.Options{})
+	for name, ls := range map[string][]mail.Listed{
+		"server":    entriesOf(t, mail.Black, "black.test", "both.test"),
+		"a.example": entriesOf(t, mail.White, "both.test"),
+		"b.example": entriesOf(t, mail.Black, "plain.test"),
+	} {
+		lab.Put(t, root, files.Debian.Lists()+"/"+name, string(files.Debian.ListFile(mail.Name{}, ls).Body))
+	}
+	c, err := textproto.Dial("tcp", x.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	say := func(line string) int {
+		t.Helper()
+		if line != "" {
+			if err := c.PrintfLine("%s", line); err != nil {
+				t.Fatal(err)
+			}
+		}
+		code, _, err := c.ReadResponse(0)
+		if code == 0 {
+			t.Fatal(line, err)
+		}
+		return code
+	}
+	say("")
+	say("EHLO client.test")
+	for _, l := range []struct {
+		sender string
+		want   [3]int // of x@a, x@b and x@c
+	}{
+		{"x@plain.test", [3]int{250, 550, 250}}, {"x@black.test", [3]int{550, 550, 550}}, {"x@plain.test", [3]int{250, 550, 250}},
+		{"x@both.test", [3]int{250, 550, 550}}, {"", [3]int{250, 250, 250}}, {"x@both.test", [3]int{250, 550, 550}},
+	} {
+		say("MAIL FROM:<" + l.sender + ">")
+		for i, domain := range []string{"a.example", "b.example", "c.example"} {
+			if got := say("RCPT TO:<x@" + domain + ">"); got != l.want[i] {
+				t.Errorf("from <%s> to %s: %d, want %d", l.sender, domain, got, l.want[i])
+			}
+		}
+		say("RSET")
+	}
+}
+
+// A list that cannot be read lets nobody in and turns nobody away.
+func TestBrokenListDefers(t *testing.T) {
+	x, root := start(t, map[string][]string{"on.example": filtered(), "off.example": filtered()}, lab.Options{})
+	whole := string(files.Debian.ListFile(mail.Name{}, entriesOf(t, mail.Black, "x.test", "198.51.100.0/24", "10.0.0.0/8")).Body)
+	for what, body := range map[string]string{"empty": "", "no cdb": "x\n", "cut short": whole[:len(whole)-40], "only its head": whole[:2048]} {
+		for name, deferred := range map[string][2]bool{"server": {true, true}, "on.example": {true, false}} {
+			lab.Put(t, root, files.Debian.Lists()+"/"+name, body)
+			for i, to := range []string{"x@on.example", "x@off.example"} {
+				if r := ask(t, x, to); deferred[i] && r.Code/100 != 4 || !deferred[i] && r.Code != 250 {
+					t.Errorf("lists/%s is %s: %s is told %s", name, what, to, replyLine(r))
+				}
+			}
+			lab.Put(t, root, files.Debian.Lists()+"/"+name, whole)
+		}
+	}
+}
+
 // What is taken as an entry is matched letter by letter, whatever it looks like: it names
 // itself, in any case of letters, and nobody whose name is like it.
 func TestAcceptedEntriesAreMatchedLiterally(t *testing.T) {
