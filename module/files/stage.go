@@ -80,6 +80,7 @@ func (s *Staged) add(c Change) error {
 		if named, err := stage.fill(w, f.from, c.File, o); named || err != nil {
 			return err
 		}
+		_ = s.tree.spares.close() // they are of no use here, and nothing is in them
 	}
 	return stage.create(f.from, c.File, o)
 }
