@@ -1,0 +1,69 @@
+package tests
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"maildomain/tests/lab"
+	"maildomain/tests/world"
+)
+
+// freePorts are addresses of loopback where nobody listens.
+func freePorts(t *testing.T, n int) (addrs []string) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = l.Close() }()
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs
+}
+
+// A person asks at the panel what is really served, and is told of each port.
+func TestCheckTellsWhatEachMailServerShows(t *testing.T) {
+	lab.NeedRoot(t)
+	lab.Need(t, "exim4")
+	lab.NeedDovecot(t)
+	p := freePorts(t, 8)
+	w := world.Start(t, world.Options{Module: []string{"--servers", fmt.Sprintf(
+		"smtp=%s submissions=%s submission=%s imap=%s imaps=%s pop3=%s pop3s=%s", p[0], p[1], p[2], p[3], p[4], p[5], p[6])}})
+	x := lab.Start(t, w.Root, lab.Options{Dovecot: true, Listen: p[0],
+		Services: lab.Services{Submissions: p[1], Submission: p[2], IMAP: p[3], IMAPS: p[4], POP3: p[5], POP3S: p[6], Sieve: p[7]}})
+	w.Must(t, "user1", "emaildomain.edit", "name", "a.example", "secure", "on", "secure_alias", "mail.a.example imap.a.example", "sok", "ok")
+	// seen is what the check says of the certificate for the two names.
+	seen := func() (status, said, seen string) {
+		n := 0
+		for _, row := range w.Must(t, "user1", "emaildomain.check", "elid", "a.example").Elems {
+			if row["why"] != "certificate of a mail name" {
+				continue
+			}
+			if n++; n > 1 && (row["status"] != status || row["said"] != said) {
+				t.Errorf("one name is %s, %s; another is %s, %s", status, said, row["status"], row["said"])
+			}
+			status, said, seen = row["status"], row["said"], row["seen"]
+		}
+		if n != 2 {
+			t.Fatalf("%d names are told of, and not two", n)
+		}
+		return status, said, seen
+	}
+	soon(t, w, "the certificate is served everywhere", func() bool {
+		status, _, at := seen()
+		return status == "right" && strings.Count(at, "mail.a.example imap.a.example") == 7
+	})
+	x.Dovecot.Stop()
+	if status, said, at := seen(); status != "right" || !strings.Contains(at, "imaps "+p[4]+": nobody listens there") {
+		t.Errorf("without Dovecot: %s, %s, %s", status, said, at)
+	}
+	if err := x.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if status, said, _ := seen(); status != "unknown" || !strings.Contains(said, "smtp "+p[0]) {
+		t.Errorf("without Exim: %s, %s", status, said)
+	}
+}
