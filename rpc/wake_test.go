@@ -24,6 +24,7 @@ func TestCoreIsToldWhenToCallAgainBeforeTheEnd(t *testing.T) {
 				Leave: func(ctx context.Context) { core.Wake(ctx, at) },
 			})
 			p, stranger := s.core(t), s.dial(t)
+			s.until(t, "a core", func() bool { _, err := core.conn(t.Context()); return err == nil })
 			s.settle(t)
 			end(s, clock)
 			w := p.nextRequest(wire.CoreWake)
