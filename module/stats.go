@@ -62,7 +62,7 @@ func (m *Module) count(ctx context.Context) error {
 		return fmt.Errorf("count letters: %w", err)
 	}
 	var noted []mail.Noted
-	lost, err := m.tree.ReadLog(ctx, from, func(line []byte) {
+	lost, err := m.tree.ReadLog(ctx, from, files.LogSettles, func(line []byte) {
 		if n, ok := mail.ParseLogLine(line); ok {
 			noted = append(noted, n)
 		}

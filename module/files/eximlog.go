@@ -18,26 +18,30 @@ var ErrNoLog = errors.New("exim does not log to a file that can be read")
 
 // Bounds of reading the log.
 const (
-	logHead   = 1 << 10         // bytes that a file is known by
-	logLine   = 64 << 10        // a longer line is none of Exim's, and is passed over
-	logPart   = 512 << 10       // bytes between two commits: as long as they take, other changes wait
-	logRound  = 256 << 20       // bytes of one call
-	logSettle = 2 * time.Second // so long after a file was moved away nobody writes to it any more
-	logPacked = time.Hour       // after that nobody compresses it any more
+	logHead   = 1 << 10   // bytes that a file is known by
+	logLine   = 64 << 10  // a longer line is none of Exim's, and is passed over
+	logPart   = 512 << 10 // bytes between two commits: as long as they take, other changes wait
+	logRound  = 256 << 20 // bytes of one call
+	logPacked = time.Hour // after that nobody compresses it any more
 )
+
+// LogSettles is how long after a file was moved away nobody writes to it any more: Exim
+// looks whether its log is still the same, and then writes.
+const LogSettles = 2 * time.Second
 
 // ReadLog reads Exim's main log on from a place, whole lines only. Each line goes to
 // line, and after each part commit gets the place that was reached, so that what was
 // read counts once; what came after the last commit counts as not read. A file that was
 // moved away meanwhile (by renaming, by copying and truncating; compressed since) is
-// read to its end before the next is begun. At most 256 MiB are read at one go. Lost
+// read to its end before the next is begun, which is when nobody has touched it for
+// settles. At most 256 MiB are read at one go. Lost
 // says that lines were missed: the file was not there any more, or cut off.
-func (t *Tree) ReadLog(ctx context.Context, from mail.LogPlace, line func([]byte), commit func(mail.LogPlace) error) (lost bool, err error) {
+func (t *Tree) ReadLog(ctx context.Context, from mail.LogPlace, settles time.Duration, line func([]byte), commit func(mail.LogPlace) error) (lost bool, err error) {
 	name, err := t.eximLog()
 	if err != nil {
 		return false, err
 	}
-	r := reading{tree: t, name: name, at: from, stored: from, left: logRound, line: line, commit: commit}
+	r := reading{tree: t, name: name, at: from, stored: from, settles: settles, left: logRound, line: line, commit: commit}
 	for more := true; more && r.left > 0; {
 		if err := ctx.Err(); err != nil {
 			return r.lost, err
@@ -58,7 +62,8 @@ type reading struct {
 	tree       *Tree
 	name       string
 	at, stored mail.LogPlace // behind the last whole line; as it was committed last
-	left       int64         // bytes that may be read yet
+	settles    time.Duration
+	left       int64 // bytes that may be read yet
 	lost       bool
 	line       func([]byte)
 	commit     func(mail.LogPlace) error
@@ -88,7 +93,7 @@ func (r *reading) file(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	settled := f.restedFor(logSettle) // before it is read
+	settled := f.restedFor(r.settles) // before it is read
 	if err := f.mark(&r.at); err != nil {
 		return false, err
 	}
@@ -149,7 +154,7 @@ func (r *reading) following() (*logFile, error) {
 	if err := f.close(); err != nil {
 		return nil, err
 	}
-	return r.tree.nextLog(newer)
+	return r.tree.nextLog(newer, r.settles)
 }
 
 // Errors of reading lines.

@@ -27,6 +27,8 @@ type logWorld struct {
 	at   mail.LogPlace
 	got  []string
 	next int // number of the next line
+
+	settles time.Duration
 }
 
 func newLogWorld(t rapid.TB, root string) *logWorld {
@@ -35,7 +37,7 @@ func newLogWorld(t rapid.TB, root string) *logWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &logWorld{t: t, tree: tree, dir: filepath.Join(root, "var/log/exim4")}
+	w := &logWorld{t: t, tree: tree, settles: time.Hour, dir: filepath.Join(root, "var/log/exim4")}
 	if err := os.MkdirAll(w.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -71,22 +73,16 @@ func (w *logWorld) log(n int) {
 	w.append("mainlog", text)
 }
 
-// rest has what was moved away seem to be older than a writer can be late.
-func (w *logWorld) rest() {
-	w.t.Helper()
-	names, err := filepath.Glob(w.path("mainlog*"))
-	w.must(err)
-	for _, n := range names {
-		old := time.Now().Add(-time.Minute)
-		w.must(os.Chtimes(n, old, old))
-	}
-}
+// rest has what was moved away be older than a writer can be late, until fresh.
+func (w *logWorld) rest() { w.settles = -1 }
+
+func (w *logWorld) fresh() { w.settles = time.Hour }
 
 // read reads what there is; a commit that fails leaves all as it was.
 func (w *logWorld) read(commits error) (lost bool) {
 	w.t.Helper()
 	var pending []string
-	lost, err := w.tree.ReadLog(context.Background(), w.at, func(b []byte) {
+	lost, err := w.tree.ReadLog(context.Background(), w.at, w.settles, func(b []byte) {
 		if word := strings.Fields(string(b)); len(word) > 1 {
 			pending = append(pending, word[1])
 		}
@@ -181,6 +177,7 @@ func TestEachLineOfTheLogIsReadOnce(t *testing.T) {
 				w.complete("at rest")
 				moved = 0
 			case "fresh": // what was moved away may still be written to
+				w.fresh()
 				w.read(nil)
 			case "fail":
 				w.rest()
@@ -325,12 +322,13 @@ func TestBrokenCompressedLogIsWaitedForAndThenLeft(t *testing.T) {
 	w.log(1)
 	for _, size := range []int{5, len(whole) / 4, len(whole) * 9 / 10} {
 		w.must(os.WriteFile(w.path("mainlog.2.gz"), whole[:size], 0o640))
-		if _, err := w.tree.ReadLog(t.Context(), w.at, func([]byte) {}, func(mail.LogPlace) error { return nil }); err == nil {
+		if _, err := w.tree.ReadLog(t.Context(), w.at, w.settles, func([]byte) {}, func(mail.LogPlace) error { return nil }); err == nil {
 			t.Errorf("%d bytes of %d are taken for all", size, len(whole))
 		}
 	}
 	old := time.Now().Add(-2 * logPacked)
 	w.must(os.Chtimes(w.path("mainlog.2.gz"), old, old))
+	w.rest()
 	if !w.read(nil) {
 		t.Error("lost lines are not told of")
 	}
@@ -369,12 +367,12 @@ func TestWhereEximLogsTo(t *testing.T) {
 func TestNothingButFilesIsReadAsALog(t *testing.T) {
 	w := newLogWorld(t, t.TempDir())
 	w.must(os.Mkdir(w.path("mainlog"), 0o755))
-	if _, err := w.tree.ReadLog(t.Context(), w.at, func([]byte) {}, func(mail.LogPlace) error { return nil }); err == nil {
+	if _, err := w.tree.ReadLog(t.Context(), w.at, w.settles, func([]byte) {}, func(mail.LogPlace) error { return nil }); err == nil {
 		t.Error("a directory was read")
 	}
 	w.must(os.Remove(w.path("mainlog")))
 	w.must(os.Symlink("/etc/passwd", w.path("mainlog")))
-	if _, err := w.tree.ReadLog(t.Context(), w.at, func([]byte) {}, func(mail.LogPlace) error { return nil }); err == nil {
+	if _, err := w.tree.ReadLog(t.Context(), w.at, w.settles, func([]byte) {}, func(mail.LogPlace) error { return nil }); err == nil {
 		t.Error("a link out of the tree was followed")
 	}
 }

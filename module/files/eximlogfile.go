@@ -24,8 +24,9 @@ type logFile struct {
 	text          io.Reader // what is in it, from where it was read to
 	packed        string    // by what ending it is compressed; empty: it is not
 	device, inode uint64
-	size          int64 // as it is stored
-	changed       time.Time
+	size          int64     // as it is stored
+	written       time.Time // last
+	touched       time.Time // written or moved last
 }
 
 // packings are the endings of compressed logs that can be read.
@@ -46,7 +47,7 @@ func (t *Tree) openLog(name string) (*logFile, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	sys := info.Sys().(*syscall.Stat_t)
-	l := &logFile{file: f, device: sys.Dev, inode: sys.Ino, size: info.Size(), changed: info.ModTime()}
+	l := &logFile{file: f, device: sys.Dev, inode: sys.Ino, size: info.Size(), written: info.ModTime(), touched: time.Unix(sys.Ctim.Unix())}
 	for _, p := range packings {
 		if strings.HasSuffix(name, p) {
 			l.packed = p
@@ -144,11 +145,14 @@ func (l *logFile) still(p mail.LogPlace) (bool, error) {
 }
 
 // brokenForGood says that what cannot be read of it is not still being written.
-func (l *logFile) brokenForGood() bool { return l.packed != "" && l.restedFor(logPacked) }
+func (l *logFile) brokenForGood() bool { return l.packed != "" && ago(l.written, logPacked) }
 
-// restedFor says that nobody has written to it for so long. What seems to be written to
-// in the future is of before the clock was put back.
-func (l *logFile) restedFor(d time.Duration) bool { return time.Since(l.changed).Abs() > d }
+// restedFor says that nobody has written to it or moved it for so long.
+func (l *logFile) restedFor(d time.Duration) bool { return ago(l.touched, d) }
+
+// ago says that an instant was longer ago. What seems to come was before the clock was
+// put back.
+func ago(at time.Time, d time.Duration) bool { return time.Since(at).Abs() > d }
 
 func hash(b []byte) string {
 	h := sha256.Sum256(b)

@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"maildomain/module/mail"
 )
@@ -44,9 +45,9 @@ func (t *Tree) findLog(name string, p mail.LogPlace) (_ *logFile, newer []string
 	}
 }
 
-// nextLog opens the oldest of some files that has anything in it; nil where none has.
-// What is empty cannot be known again.
-func (t *Tree) nextLog(newer []string) (*logFile, error) {
+// nextLog opens the oldest of some files that has anything in it; nil where none has,
+// or one that is empty may not stay so. What is empty cannot be known again.
+func (t *Tree) nextLog(newer []string, settles time.Duration) (*logFile, error) {
 	for _, n := range slices.Backward(newer) {
 		f, err := t.openLog(n)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -64,6 +65,9 @@ func (t *Tree) nextLog(newer []string) (*logFile, error) {
 		}
 		if err := errors.Join(err, f.close()); err != nil {
 			return nil, fmt.Errorf("look into %s: %w", n, err)
+		}
+		if !f.restedFor(settles) {
+			return nil, nil
 		}
 	}
 	return nil, nil
