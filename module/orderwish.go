@@ -163,7 +163,7 @@ func (m *Module) unfilled(ctx context.Context, w wish, why error) error {
 	}
 	err := m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
 		tx.Aside()
-		if is && p.CountsAsFailure() {
+		if is && p.CountsAsFailure() && was.URL != "" { // what we found out before, nobody has counted
 			if err := tx.NoteEvent(ctx, w.set.ACME.Directory, store.OrderFailed, o.Names); err != nil {
 				return err
 			}

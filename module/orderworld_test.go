@@ -2,7 +2,6 @@ package module
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -315,13 +314,4 @@ func (w *proofWeb) left() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.proofs)
-}
-
-func leafOf(t *testing.T, c store.CertificateRow) *x509.Certificate {
-	t.Helper()
-	chain, err := mail.ParseChain(c.Chain)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return chain.Leaf()
 }
