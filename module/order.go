@@ -21,6 +21,7 @@ const (
 	orderLimit   = 5 * time.Minute // for one
 	orderGlance  = time.Second     // between two looks for new ones while others are under way
 	orderRest    = 5 * time.Minute // after a fault of our own
+	awayRest     = time.Minute     // for the panel to connect
 )
 
 // orders are the certificates that are being ordered.

@@ -27,17 +27,18 @@ type wish struct {
 	set       mail.Settings
 	params    mail.Params
 	resumed   bool // begun already: what could work was found out then
+	away      bool // the panel is not connected, and what is known of it is of before
 }
 
 // wish is what an order comes to now; false where it is not wanted any more.
 func (m *Module) wish(ctx context.Context, o store.OrderRow) (w wish, wanted bool, err error) {
-	p, set, err := m.lastParams(ctx)
+	p, set, away, err := m.lastParams(ctx)
 	if err != nil {
 		return w, false, err
 	}
 	err = m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		tx.Aside()
-		w, wanted = wish{order: o, set: set, params: p}, false
+		w, wanted = wish{order: o, set: set, params: p, away: away}, false
 		now, found, err := tx.Order(ctx, o.Domain)
 		if err != nil || !found || now.Due.After(tx.Now) {
 			return err
@@ -149,7 +150,10 @@ func (m *Module) unfilled(ctx context.Context, w wish, why error) error {
 	now := m.db.Now()
 	o := was
 	o.Step = ""
-	if is {
+	if is && w.away && p.Kind == acme.NotHere { // it connects in a moment, or is restarted
+		is, o.Due = false, now.Add(awayRest)
+		why = nil
+	} else if is {
 		o.Challenge = w.challenged()
 		o.Failures++
 		o.Due = acme.NextTry(o.Failures, p.Again, now)
@@ -184,7 +188,7 @@ func (m *Module) unfilled(ctx context.Context, w wish, why error) error {
 		}
 		return err
 	})
-	if is {
+	if is || why == nil {
 		return err
 	}
 	return errors.Join(fmt.Errorf("order a certificate for %s: %w", o.Domain, why), err)
@@ -221,17 +225,17 @@ const mostPutOff = 1000
 
 // lastParams are the server's settings: the panel's, or as it gave them last where it
 // is not there.
-func (m *Module) lastParams(ctx context.Context) (mail.Params, mail.Settings, error) {
-	p, set, err := m.params(ctx)
+func (m *Module) lastParams(ctx context.Context) (p mail.Params, set mail.Settings, away bool, err error) {
+	p, set, err = m.params(ctx)
 	if err == nil {
-		return p, set, nil
+		return p, set, false, nil
 	}
 	kept, known, fault := m.keptParams(ctx)
 	if fault != nil || !known {
-		return p, set, errors.Join(err, fault)
+		return p, set, true, errors.Join(err, fault)
 	}
 	set, err = m.Settings(ctx)
-	return ownParams(kept, set), set, err
+	return ownParams(kept, set), set, true, err
 }
 
 // panelParams is the setting that holds the panel's settings as they were last.

@@ -318,3 +318,25 @@ func TestPanelIsToldWhenSomethingIsDue(t *testing.T) {
 		t.Errorf("everything is done, and it wants to be called at %v", at)
 	}
 }
+
+// A module that was called a moment ago may see that an order is due before the panel
+// has registered: that is no failure.
+func TestOrderWaitsForThePanelToConnect(t *testing.T) {
+	o := newOrdering(t)
+	o.set(t, "acme_challenge", "http-01")
+	follow(t, o.world)
+	o.letsencrypt(t, "a.example")
+	take := o.panel.HTTP01
+	o.people.fault = errNoPanel
+	o.panel.HTTP01 = func(context.Context, bool, string, string) error { return errNoPanel }
+	o.order(t)
+	row := o.row(t, "a.example")
+	if row == nil || row.Failures != 0 || row.Kind != "" || row.Due.Sub(o.now) > awayRest || !row.Due.After(o.now) {
+		t.Fatalf("%+v", row)
+	}
+	o.people.fault, o.panel.HTTP01 = nil, take
+	o.pass(awayRest)
+	o.order(t)
+	o.has(t, "a.example", "mail.a.example")
+	o.ordered(t, 1)
+}
