@@ -38,7 +38,7 @@ func (m *Module) certify(ctx context.Context, tx *store.Tx, by Actor, before, af
 	case after == nil:
 		return s, nil
 	case !after.Secure: // it stays, to be used again
-		s.is, s.drop = was, true
+		s.is, s.drop = was, before != nil && before.Secure
 		return s, nil
 	case before != nil && was != nil && before.Secure && sameCertificate(*before, *after):
 		s.is = was
@@ -308,6 +308,9 @@ func (s *showing) settle(ctx context.Context, tx *store.Tx, l files.Layout, d *d
 // write writes the rows of a certificate, and of its order. Those of the domain are
 // written already.
 func (s *showing) write(ctx context.Context, tx *store.Tx, n mail.Name) error {
+	if s.is == s.was && s.order == nil && !s.drop {
+		return nil
+	}
 	if s.is != nil && s.is != s.was {
 		if err := tx.PutCertificate(ctx, *s.is); err != nil {
 			return fmt.Errorf("keep the certificate of %s: %w", n, err)
