@@ -134,7 +134,9 @@ func TestManyChangesShareAReload(t *testing.T) {
 		do func(i int)
 	}{
 		{domains, func(i int) { addSecure(t, w, as("user1"), name(i)) }},
-		{edits, func(i int) { change(t, w, as("user1"), name(i), edit("secure_alias", fmt.Sprintf("imap%d.%s", i, name(i)))) }},
+		{edits, func(i int) {
+			change(t, w, as("user1"), name(i), edit("secure_alias", fmt.Sprintf("imap%d.%s", i, name(i))))
+		}},
 		{domains, func(i int) { group(t, w.DeleteDomains, as("user1"), name(i)) }},
 	} {
 		before := dovecot.reloads.Load()
