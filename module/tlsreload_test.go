@@ -18,6 +18,7 @@ import (
 	"maildomain/module/files"
 	"maildomain/module/mail"
 	"maildomain/module/store"
+	"maildomain/tests/lab"
 )
 
 // A listener is the socket that Dovecot is told by, which counts reloads.
@@ -476,4 +477,42 @@ func TestManyCertificatesAreBroughtBackInOneGo(t *testing.T) {
 	}
 	checkSettled(t, w)
 	checkFollows(t, w)
+}
+
+// A reload with a configuration that Dovecot cannot read is answered with success and
+// stops all log-ins: it is not asked for.
+func TestDovecotIsNotToldWhileItsConfigurationIsWrong(t *testing.T) {
+	lab.NeedDovecot(t)
+	w, dovecot := shortWorld(t)
+	conf := filepath.Join(w.dir, "dovecot.conf")
+	w.CheckDovecotConf(conf)
+	if err := os.WriteFile(conf, []byte("no such setting = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	addSecure(t, w, as("user1"), "a.example")
+	group(t, w.DeleteDomains, as("user1"), "a.example")
+	stands := w.certificateFiles(t)
+	var told []error
+	for range 100 {
+		if err := w.ReloadCertificates(t.Context()); err != nil {
+			told = append(told, err)
+		}
+	}
+	if len(told) != 1 || dovecot.reloads.Load() != 0 || !slices.Equal(w.certificateFiles(t), stands) {
+		t.Errorf("%d reloads, %v", dovecot.reloads.Load(), told)
+	}
+	if h, err := w.Health(t.Context()); err != nil || h.OK {
+		t.Errorf("%+v, %v", h, err)
+	}
+	if err := os.WriteFile(conf, []byte("protocols = imap\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(reloadSeldom)
+	w.seconds(t, 3)
+	if got := w.certificateFiles(t); dovecot.reloads.Load() != 1 || !slices.Equal(got, ownFilesOnly) {
+		t.Errorf("%d reloads, left %q", dovecot.reloads.Load(), got)
+	}
+	if h, err := w.Health(t.Context()); err != nil || !h.OK {
+		t.Errorf("%+v, %v", h, err)
+	}
 }
