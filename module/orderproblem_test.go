@@ -84,7 +84,6 @@ func TestNothingIsOrderedThatCannotBeProved(t *testing.T) {
 		"CAA forbids the way": {"a.example\n@ CAA 0 issue \"authority.test; validationmethods=dns-01\"\n", []string{"acme_challenge", "http-01"}, nil, acme.Forbidden, "acme_caa", nil},
 	} {
 		t.Run(what, func(t *testing.T) {
-			t.Parallel()
 			o := newOrdering(t, c.zone)
 			name := "a.example"
 			o.set(t, append([]string{"dns", "server"}, c.set...)...)
@@ -127,7 +126,6 @@ func TestWayThatWorksIsTaken(t *testing.T) {
 		"records entered by hand": {"a.example\nmail A 127.0.0.1\n", func(t *testing.T, o *ordering) { o.set(t, "dns", "none") }, mail.ChallengeHTTP},
 	} {
 		t.Run(what, func(t *testing.T) {
-			t.Parallel()
 			o := newOrdering(t, c.zone)
 			if c.prepare != nil {
 				c.prepare(t, o)

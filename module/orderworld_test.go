@@ -39,6 +39,7 @@ const topZone = "example\nhost NS ns.host.example.\nns.host A 192.0.2.53\n"
 // newOrdering serves zones beside a.example, which is empty but for www.
 func newOrdering(t *testing.T, zones ...string) *ordering {
 	t.Helper()
+	t.Parallel() // they wait for servers most of the time
 	if !slices.ContainsFunc(zones, func(z string) bool { return strings.HasPrefix(z, "a.example") }) {
 		zones = append(zones, "a.example")
 	}

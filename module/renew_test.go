@@ -207,7 +207,6 @@ func (o *ordering) during(path string, do func()) {
 func TestNamesThatChangeDuringAnOrder(t *testing.T) {
 	for _, path := range []string{"/order-plz", "/chalZ/", "/finalize-order/", "/certZ/"} {
 		t.Run(path[1:6], func(t *testing.T) {
-			t.Parallel()
 			o := newOrdering(t)
 			o.letsencrypt(t, "a.example")
 			o.during(path, func() {
@@ -227,7 +226,6 @@ func TestNamesThatChangeDuringAnOrder(t *testing.T) {
 func TestDomainThatIsDeletedDuringAnOrder(t *testing.T) {
 	for _, path := range []string{"/order-plz", "/chalZ/", "/finalize-order/", "/certZ/"} {
 		t.Run(path[1:6], func(t *testing.T) {
-			t.Parallel()
 			o := newOrdering(t)
 			o.set(t, "acme_challenge", "dns-01")
 			o.letsencrypt(t, "a.example")
