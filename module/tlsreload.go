@@ -230,14 +230,16 @@ func (m *Module) applyCertificates(ctx context.Context, round int) error {
 		}
 	}
 	m.reloads.telling.Lock()
-	err = m.tree.ReloadDovecot(ctx)
+	heard, err := m.tree.ReloadDovecot(ctx)
 	m.reloads.telling.Unlock()
 	if err != nil {
 		return err
 	}
-	m.log.Info().Int("certificates", len(s.blocks)).Msg("dovecot has read its certificates anew")
-	if err := m.leaveGeneration(ctx, len(s.blocks)); err != nil {
-		return err
+	if heard {
+		m.log.Info().Int("certificates", len(s.blocks)).Msg("dovecot has read its certificates anew")
+		if err := m.leaveGeneration(ctx, len(s.blocks)); err != nil {
+			return err
+		}
 	}
 	m.reloads.mu.Lock()
 	current := m.reloads.round == round

@@ -191,7 +191,7 @@ func TestSpoiledCertificateIsMendedAndHarmsNobody(t *testing.T) {
 		}
 		if spoilt.read {
 			let()
-			if err := s.Module.tree.ReloadDovecot(t.Context()); err != nil {
+			if _, err := s.Module.tree.ReloadDovecot(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			let()

@@ -79,14 +79,18 @@ func (b *bounded) Write(p []byte) (int, error) {
 const reloadLimit = 30 * time.Second
 
 // ReloadDovecot has Dovecot read its configuration anew; CheckDovecot goes before. It
-// returns when Dovecot has begun. A Dovecot that does not run needs none. Sessions go
+// returns when Dovecot has begun; false where none runs, which needs none. Sessions go
 // on; who logs in at that very moment may be sent away and has to try again, so
 // reloads are to be few.
-func (t *Tree) ReloadDovecot(ctx context.Context) error {
+func (t *Tree) ReloadDovecot(ctx context.Context) (heard bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reloadLimit)
 	defer cancel()
-	if err := t.doveadm(ctx, []string{"reload"}); err != nil && !errors.Is(err, errNoDoveadm) {
-		return fmt.Errorf("reload dovecot: %w", err)
+	switch err := t.doveadm(ctx, []string{"reload"}); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, errNoDoveadm):
+		return false, nil
+	default:
+		return false, fmt.Errorf("reload dovecot: %w", err)
 	}
-	return nil
 }

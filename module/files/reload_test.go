@@ -31,7 +31,7 @@ func TestRenewedCertificateIsServedAfterAReload(t *testing.T) {
 	for i := range 3 {
 		list[0] = served(t, "mail.a.example", "imap.a.example")
 		putCertificates(t, root, list...)
-		if err := tree.ReloadDovecot(limited(t)); err != nil {
+		if _, err := tree.ReloadDovecot(limited(t)); err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range tlsPorts(x) {
@@ -59,7 +59,7 @@ func TestRemovalOfACertificateHarmsNobody(t *testing.T) {
 	stop := probe(t, x, "a.example", fingerprint(t, list[1].Chain))
 	through, rest := logsInAllTheTime(t, x, "post@a.example")
 	publish(t, root, lists(t, list[1:]...)...)
-	if err := tree.ReloadDovecot(limited(t)); err != nil {
+	if _, err := tree.ReloadDovecot(limited(t)); err != nil {
 		t.Fatal(err)
 	}
 	def, err := os.ReadFile(filepath.Join(root, files.Debian.Certs(), "default.crt"))
@@ -127,7 +127,7 @@ func TestSessionsOutliveAReload(t *testing.T) {
 	}
 	list[0] = served(t, "mail.a.example", "imap.a.example")
 	putCertificates(t, root, list...)
-	if err := tree.ReloadDovecot(limited(t)); err != nil {
+	if _, err := tree.ReloadDovecot(limited(t)); err != nil {
 		t.Fatal(err)
 	}
 	for end := time.Now().Add(7 * time.Second); time.Now().Before(end); time.Sleep(500 * time.Millisecond) { // Dovecot's own clock
@@ -151,13 +151,13 @@ func TestSessionsOutliveAReload(t *testing.T) {
 func TestReloadOfADovecotThatDoesNotRunIsNone(t *testing.T) {
 	root := t.TempDir()
 	tree := openTree(t, root)
-	if err := tree.ReloadDovecot(limited(t)); err != nil {
+	if _, err := tree.ReloadDovecot(limited(t)); err != nil {
 		t.Error(err)
 	}
 	if err := os.MkdirAll(filepath.Join(root, files.Debian.DovecotRun), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := tree.ReloadDovecot(limited(t)); err != nil {
+	if _, err := tree.ReloadDovecot(limited(t)); err != nil {
 		t.Error(err)
 	}
 }
@@ -170,7 +170,7 @@ func TestReloadsInARowAreAllHeard(t *testing.T) {
 	for range 10 {
 		list[0] = served(t, "mail.a.example", "imap.a.example")
 		putCertificates(t, root, list...)
-		if err := tree.ReloadDovecot(limited(t)); err != nil {
+		if _, err := tree.ReloadDovecot(limited(t)); err != nil {
 			t.Fatal(err)
 		}
 		if err := tree.EndSessions(limited(t), []string{"nobody@a.example"}); err != nil {

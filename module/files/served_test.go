@@ -54,7 +54,7 @@ func TestAskerSeesWhatEachServiceShows(t *testing.T) {
 	authority, issue := authorityFor(t)
 	list[1].Chain, list[1].Key = issue(t, "a.example")
 	putCertificates(t, root, list...)
-	if err := openTree(t, root).ReloadDovecot(limited(t)); err != nil {
+	if _, err := openTree(t, root).ReloadDovecot(limited(t)); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range tlsPorts(x) {

@@ -145,7 +145,7 @@ func TestGarbledCertificateHarmsItsOwnNamesAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := openTree(t, root).ReloadDovecot(limited(t)); err != nil {
+	if _, err := openTree(t, root).ReloadDovecot(limited(t)); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range tlsPorts(x) {

@@ -181,7 +181,7 @@ func (s *mailServers) carry(ctx context.Context, n int) error {
 	var firsts []time.Duration
 	reload, err := sample(3, func(int) error {
 		start := time.Now()
-		if err := s.tree.ReloadDovecot(ctx); err != nil {
+		if _, err := s.tree.ReloadDovecot(ctx); err != nil {
 			return err
 		}
 		answered := time.Since(start)
@@ -240,7 +240,7 @@ func (s *mailServers) during(ctx context.Context, n, reloads int) error {
 	}
 	var err error
 	for range reloads {
-		if err = s.tree.ReloadDovecot(ctx); err != nil {
+		if _, err = s.tree.ReloadDovecot(ctx); err != nil {
 			break
 		}
 		time.Sleep(500 * time.Millisecond)
