@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"net"
 	"net/netip"
 	"slices"
@@ -96,23 +95,6 @@ const handOverLimit = 5 * time.Second
 
 // restAfterSilence is how long no change waits for a name server that did not answer.
 const restAfterSilence = 30 * time.Second
-
-// lanes let one at a time do something to a domain.
-type lanes [256]chan struct{}
-
-func newLanes() *lanes {
-	var l lanes
-	for i := range l {
-		l[i] = make(chan struct{}, 1)
-	}
-	return &l
-}
-
-func (l *lanes) of(n mail.Name) chan struct{} {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(n.String())) // it has no errors
-	return l[h.Sum32()%uint32(len(l))]
-}
 
 // HandOver gives the pending records of a domain to whoever serves them, and notes
 // what became of each. One domain is handed over by one at a time: an older state

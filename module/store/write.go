@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime/debug"
 	"slices"
-	"sync"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -64,55 +62,6 @@ func (db *DB) Alone(ctx context.Context, f func(context.Context, *Tx) error) err
 // synced later keeps it.
 func (db *DB) Note(ctx context.Context, f func(context.Context, *Tx) error) error {
 	return db.submit(&request{ctx: ctx, f: f, note: true})
-}
-
-// NoteSoon is Note that nobody waits for but the reads that begin later: they see it.
-// over is told how it ended.
-func (db *DB) NoteSoon(f func(context.Context, *Tx) error, over func(error)) {
-	noted := make(chan struct{})
-	db.notes.begin(noted)
-	go func() {
-		err := guarded(func() error { return db.Note(context.Background(), f) })
-		db.notes.end(noted)
-		over(err)
-	}()
-}
-
-// notes are those under way.
-type notes struct {
-	mu   sync.Mutex
-	open map[chan struct{}]struct{}
-}
-
-func (n *notes) begin(c chan struct{}) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.open == nil {
-		n.open = map[chan struct{}]struct{}{}
-	}
-	n.open[c] = struct{}{}
-}
-
-func (n *notes) end(c chan struct{}) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	delete(n.open, c)
-	close(c)
-}
-
-// wait waits for the notes that have begun.
-func (n *notes) wait(ctx context.Context) error {
-	n.mu.Lock()
-	open := slices.Collect(maps.Keys(n.open))
-	n.mu.Unlock()
-	for _, c := range open {
-		select {
-		case <-c:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
 }
 
 func (db *DB) submit(r *request) error {
@@ -198,31 +147,6 @@ collect:
 	return next
 }
 
-// paces fit SQLite to changes that come alone, and to many. An import touches more
-// pages than the default cache holds, and most of them again in the next commits:
-// without room they are written, read and checkpointed each time. But at each commit
-// SQLite walks its cache, and who makes one change is not to wait for a checkpoint
-// of many.
-var paces = map[bool]string{
-	false: `PRAGMA cache_size = -2000; PRAGMA wal_autocheckpoint = 1000`,
-	true:  `PRAGMA cache_size = -16000; PRAGMA wal_autocheckpoint = 8000`,
-}
-
-// keepPace is told how many changes the last batch had.
-func (db *DB) keepPace(s *session, n int) {
-	if db.alone++; n > 1 {
-		db.alone = 0
-	}
-	many := n >= maxBatch/4 || db.many && db.alone < maxBatch
-	if many == db.many {
-		return
-	}
-	// Not by a prepared statement: SQLite sets the size when it prepares.
-	if _, err := s.conn.ExecContext(context.Background(), paces[many]); err == nil {
-		db.many = many
-	}
-}
-
 // answer has every request of a batch that is at its end told so.
 func answer(all []*request, lost error) {
 	for _, r := range all {
@@ -264,22 +188,6 @@ func (db *DB) again(s *session, all []*request) (lost error) {
 		}
 	}
 	return nil
-}
-
-// doErrands does what goes on beside the writer, in its order: preparing changes
-// while the writer runs the next, and publishing and answering those of a batch
-// while it begins another.
-func (db *DB) doErrands() {
-	for do := range db.errands {
-		do()
-	}
-}
-
-// catchUp waits for all errands so far.
-func (db *DB) catchUp() {
-	done := make(chan struct{})
-	db.errands <- func() { close(done) }
-	<-done
 }
 
 // commit makes the batch durable, if any of it is to be.
