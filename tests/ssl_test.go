@@ -23,7 +23,7 @@ func silentAuthority(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() }) // connections wait in its queue, and end with it
-	return "http://" + l.Addr().String() + "/directory"
+	return "https://" + l.Addr().String() + "/directory"
 }
 
 // said is an answer as it comes, in a form.

@@ -102,8 +102,8 @@ func (e SettingsEdit) applyEAB(s *ACMESettings) error {
 	return nil
 }
 
-// directory says that s is the address of a directory: over TLS, unless it is on
-// this machine.
+// directory says that s is the address of a directory, which is over TLS always (RFC
+// 8555 section 6.1).
 func directory(s string) bool {
 	u, err := url.Parse(s)
 	if err != nil || !printable(s) || strings.ContainsAny(s, " #") || len(s) > 1024 || u.User != nil || u.Opaque != "" {
@@ -117,7 +117,7 @@ func directory(s string) bool {
 	if port, err := strconv.ParseUint(u.Port(), 10, 16); u.Host != strings.TrimSuffix(u.Host, ":") || u.Port() != "" && (err != nil || port == 0) {
 		return false
 	}
-	return u.Scheme == "https" || u.Scheme == "http" && (host == "localhost" || a.IsLoopback())
+	return u.Scheme == "https"
 }
 
 // printable says that s is ASCII without control characters.

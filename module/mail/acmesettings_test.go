@@ -17,9 +17,8 @@ func TestSettingsOfAuthorities(t *testing.T) {
 		{"acme_directory", " https://acme.example.net/dir ", "https://acme.example.net/dir"},
 		{"acme_directory", "https://acme.example.net:14000/dir?a=b", "https://acme.example.net:14000/dir?a=b"},
 		{"acme_directory", "https://[2001:db8::1]/dir", "https://[2001:db8::1]/dir"},
-		{"acme_directory", "http://127.0.0.1:14000/dir", "http://127.0.0.1:14000/dir"},
-		{"acme_directory", "http://[::1]:14000/dir", "http://[::1]:14000/dir"},
-		{"acme_directory", "http://localhost/dir", "http://localhost/dir"},
+		{"acme_directory", "https://127.0.0.1:14000/dir", "https://127.0.0.1:14000/dir"},
+		{"acme_directory", "https://[::1]:14000/dir", "https://[::1]:14000/dir"},
 		{"acme_contact", "", ""},
 		{"acme_contact", "Me@Пример.рф", "me@xn--e1afmkfd.xn--p1ai"},
 		{"acme_eab_kid", "", ""},
@@ -50,7 +49,7 @@ func TestSettingsOfAuthorities(t *testing.T) {
 func TestSettingsOfAuthoritiesThatAreRefused(t *testing.T) {
 	for field, values := range map[string][]string{
 		"acme_directory": slices.Concat(hostile, []string{
-			"http://acme.example.net/dir", "http://127.0.0.1.example.net/", "http://localhost.example.net/", "http://127.0.0.1@example.net/", "https://",
+			"http://acme.example.net/dir", "http://localhost/dir", "http://127.0.0.1:14000/dir", "http://[::1]:14000/dir", "http://127.0.0.1.example.net/", "http://localhost.example.net/", "http://127.0.0.1@example.net/", "https://",
 			"https:///dir", "https://me:secret@example.net/", "https://example.net/#a", "https://example.net/#", "ftp://127.0.0.1/", "//example.net/dir",
 			"example.net", "https:example.net", "https://example.net:/", "https://example.net:0/", "https://example.net:70000/", "https://example.net:x/",
 			"https://[fe80::1%25eth0]/", "https://a b/", "https://пример.рф/", "file:///etc/passwd", "https://example.net/" + strings.Repeat("a", 1024),
