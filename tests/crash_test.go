@@ -2,11 +2,14 @@ package tests
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -35,7 +38,7 @@ type client struct {
 }
 
 // A domain as far as the test changes it; the zero domain is none.
-type domain struct{ action, active string }
+type domain struct{ action, active, secure string }
 
 // once makes one change of a random kind.
 func (c *client) once(ctx context.Context) error {
@@ -45,7 +48,7 @@ func (c *client) once(ctx context.Context) error {
 		name = n
 		break
 	}
-	kind := c.random.IntN(5)
+	kind := c.random.IntN(6)
 	if name == "" || len(c.told) < 4 {
 		kind = 0
 	}
@@ -55,7 +58,7 @@ func (c *client) once(ctx context.Context) error {
 	case 0:
 		c.n++
 		name = fmt.Sprintf("%s-%d.example", c.name, c.n)
-		args, want = []string{"name", name, "sok", "ok"}, domain{"error", "on"}
+		args, want = []string{"name", name, "sok", "ok"}, domain{"error", "on", "off"}
 	case 1:
 		args = []string{"elid", name, "defaction", "ignore", "sok", "ok"}
 		want.action = "ignore"
@@ -67,6 +70,9 @@ func (c *client) once(ctx context.Context) error {
 		want.active = "on"
 	case 4:
 		function, args, want = "emaildomain.delete", []string{"elid", name}, domain{}
+	case 5:
+		want.secure = map[string]string{"off": "on", "on": "off"}[want.secure]
+		args = []string{"elid", name, "secure", want.secure, "sok", "ok"}
 	}
 	a, err := c.w.Call(ctx, "user1", function, args...)
 	switch {
@@ -155,7 +161,7 @@ func settle(t *testing.T, db *store.DB, clients []*client) {
 	have := map[string]domain{}
 	err := db.View(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		return tx.Domains(ctx, func(d mail.Domain) error {
-			have[d.Name.String()] = domain{string(d.Defaction), mail.Flag(d.Active)}
+			have[d.Name.String()] = domain{string(d.Defaction), mail.Flag(d.Active), mail.Flag(d.Secure)}
 			return nil
 		})
 	})
@@ -188,16 +194,23 @@ func settle(t *testing.T, db *store.DB, clients []*client) {
 func same(t *testing.T, root string, db *store.DB) {
 	t.Helper()
 	l := files.Debian
-	want := map[string]string{}
+	want, secure := map[string]string{}, []string{}
 	err := db.View(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		return tx.Domains(ctx, func(d mail.Domain) error {
 			f, err := l.DomainFile(d)
 			want[d.Name.String()] = string(f.Body)
+			if d.Secure {
+				secure = append(secure, d.SecureAlias[0].String())
+			}
 			return err
 		})
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	slices.Sort(secure)
+	if got := listed(t, root); !slices.Equal(got, secure) {
+		t.Errorf("Dovecot is to show certificates for %q, and the database says %q", got, secure)
 	}
 	entries, err := os.ReadDir(filepath.Join(root, l.Domains()))
 	if err != nil {
@@ -220,6 +233,29 @@ func same(t *testing.T, root string, db *store.DB) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("the stage holds %q, %v", left, err)
 	}
+}
+
+// block is a certificate in Dovecot's list.
+var block = regexp.MustCompile(`local_name "([^"]+)" \{\n  ssl_cert = <(.+)\n  ssl_key = <(.+)\n`)
+
+// listed are the names in Dovecot's list of certificates. Each is there with its key.
+func listed(t *testing.T, root string) (names []string) {
+	t.Helper()
+	conf, err := os.ReadFile(filepath.Join(root, files.Debian.CertsConf()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range block.FindAllStringSubmatch(string(conf), -1) {
+		names = append(names, b[1])
+		pair, err := tls.LoadX509KeyPair(filepath.Join(root, b[2]), filepath.Join(root, b[3]))
+		if err != nil {
+			t.Errorf("the certificate for %s: %v", b[1], err)
+		} else if err := pair.Leaf.VerifyHostname(b[1]); err != nil {
+			t.Error(err)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // once holds every request to one line of the audit table an object.
