@@ -154,7 +154,12 @@ func (m *Module) overHTTP(ask *dns.Asker, w *wish) (h acme.HTTP, done func(), _ 
 				}
 				return nil
 			},
-			Remove: func(ctx context.Context, token string) error { return m.panel.HTTP01(ctx, false, token, "") },
+			Remove: func(ctx context.Context, token string) error {
+				if w.stopped() { // the authority may be looking; the panel shows it for an hour at most
+					return nil
+				}
+				return m.panel.HTTP01(ctx, false, token, "")
+			},
 		}
 	}
 	h.Check = acme.Reach(m.lookAt(ask))

@@ -51,6 +51,9 @@ func (m *Module) overDNS(ask *dns.Asker, w *wish) acme.DNS {
 				return err
 			}
 			defer m.hold(n, r, false)
+			if w.stopped() { // the authority may be looking; its row has it taken away later
+				return nil
+			}
 			return m.takeProof(ctx, n, r)
 		},
 		Shown: func(ctx context.Context, r mail.Record) (bool, error) {
@@ -108,14 +111,19 @@ func (m *Module) takeProof(ctx context.Context, n mail.Name, r mail.Record) erro
 }
 
 // dropProofs takes away the proofs that no order under way needs: a process ended
-// while they stood.
+// while they stood. While one that was begun is still to go on, the authority may be
+// looking at any of them.
 func (m *Module) dropProofs(ctx context.Context) error {
 	var stand map[mail.Name][]mail.Record
+	var begun bool
 	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		stand, err = tx.Proofs(ctx)
+		if stand, err = tx.Proofs(ctx); err != nil || len(stand) == 0 {
+			return err
+		}
+		begun, err = tx.OrderBegun(ctx)
 		return err
 	})
-	if err != nil {
+	if err != nil || begun {
 		return err
 	}
 	var failed error

@@ -60,7 +60,11 @@ func (m *Module) Ordering(ctx context.Context) bool {
 // made anew, and orders are gone on with, at most ordersAtOnce together. It returns
 // when nothing is due any more, is harmless at any time, and is called by one at a time.
 func (m *Module) Orders(ctx context.Context) error {
-	return errors.Join(m.tidyOrders(ctx), m.renewals(ctx), m.workOff(ctx))
+	err := errors.Join(m.tidyOrders(ctx), m.renewals(ctx), m.workOff(ctx))
+	if ctx.Err() != nil { // what stands is for the next process
+		return err
+	}
+	return errors.Join(err, m.dropProofs(ctx))
 }
 
 // tidyOrders clears away what earlier orders left.
@@ -149,6 +153,7 @@ func (m *Module) order(ctx context.Context, o store.OrderRow) error {
 	limited, cancel := context.WithTimeoutCause(ctx, orderLimit, errSlow)
 	defer cancel()
 	w, wanted, err := m.wish(limited, o)
+	w.stopped = func() bool { return ctx.Err() != nil }
 	if err == nil && wanted {
 		err = m.fill(limited, &w)
 	}

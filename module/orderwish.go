@@ -28,6 +28,8 @@ type wish struct {
 	params    mail.Params
 	resumed   bool // begun already: what could work was found out then
 	away      bool // the panel is not connected, and what is known of it is of before
+
+	stopped func() bool // the process is about to end: the next one goes on with the order
 }
 
 // wish is what an order comes to now; false where it is not wanted any more.

@@ -153,7 +153,14 @@ func TestDeletedMailComesBackWhole(t *testing.T) {
 			t.Errorf("%s came back as another letter", p)
 		}
 	}
+	// Who logs in within a second of a deletion may be sent away once more: sessions are
+	// ended twice, for Dovecot looks at its files once a second.
 	found, err := x.Letters(t.Context(), "b7@big.example", boxPassword, "INBOX")
+	for range 2 {
+		if err != nil {
+			found, err = x.Letters(t.Context(), "b7@big.example", boxPassword, "INBOX")
+		}
+	}
 	if err != nil || len(found) != letters {
 		t.Errorf("%d letters are read, %v", len(found), err)
 	}

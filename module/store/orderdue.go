@@ -59,6 +59,13 @@ func (tx *Tx) RestOrders(ctx context.Context) error {
 	return err
 }
 
+// OrderBegun says that an order which was begun at an authority is under way, or is to
+// go on by now.
+func (tx *Tx) OrderBegun(ctx context.Context) (begun bool, err error) {
+	_, err = tx.row(ctx, `SELECT EXISTS (SELECT 1 FROM ssl_order WHERE url <> '' AND due <= ?)`, []any{tx.Now.UnixMilli()}, &begun)
+	return begun, err
+}
+
 // RenewalsDue are the certificates of an authority whose next one is due by now and
 // not ordered yet, at most most.
 func (tx *Tx) RenewalsDue(ctx context.Context, most int) ([]CertificateRow, error) {
