@@ -75,7 +75,7 @@ func Open(ctx context.Context, path string, now func() time.Time) (_ *DB, err er
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, db.writePool); err != nil {
+	if err := patiently(ctx, func() error { return migrate(ctx, db.writePool) }); err != nil {
 		return nil, err
 	}
 	w, err := db.newSession(ctx, db.writePool)
