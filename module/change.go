@@ -209,6 +209,11 @@ func (m *Module) remake(ctx context.Context, tx *store.Tx, by Actor, n mail.Name
 			return nil, err
 		}
 	}
+	if after != nil && len(d.dns) == 0 && !sameKeys(was.Keys, is.Keys) {
+		if err := tx.RenewNote(ctx, n); err != nil {
+			return nil, err
+		}
+	}
 	if d.plan, err = m.tree.Layout().Plan(was, is, func() ([]mail.SourceIP, error) { return tx.SourceIPs(ctx) }); err != nil {
 		return nil, err
 	}

@@ -199,6 +199,9 @@ func (m *Module) bringDomainBack(ctx context.Context, tx *store.Tx, by Actor, ow
 	if err := tx.PutKeys(ctx, d.Name, nil, d.Keys); err != nil {
 		return nil, err
 	}
+	if err := tx.RenewNote(ctx, d.Name); err != nil {
+		return nil, err
+	}
 	did := &deed{domain: d.Name, after: back.Values()}
 	if err := m.unbury(ctx, tx, did, d); err != nil {
 		return nil, err

@@ -170,7 +170,10 @@ func (m *Module) rekey(ctx context.Context, by Actor, function string, n mail.Na
 		if did.plan, err = m.tree.Layout().Plan(before, after, nil); err != nil {
 			return nil, err
 		}
-		return did, m.want(ctx, tx, did, facts, d, is)
+		if err := m.want(ctx, tx, did, facts, d, is); err != nil || len(did.dns) > 0 {
+			return did, err
+		}
+		return did, tx.RenewNote(ctx, n)
 	})
 }
 

@@ -30,7 +30,8 @@ func (tx *Tx) KeysOf(ctx context.Context, n mail.Name) (keys []mail.SigningKey, 
 	return keys, err
 }
 
-// PutKeys makes the DKIM keys of a domain what they are to be.
+// PutKeys makes the DKIM keys of a domain what they are to be. Lists may have to note
+// something else then: WantRecords sees to that where records follow, else RenewNote.
 func (tx *Tx) PutKeys(ctx context.Context, n mail.Name, before, after []mail.SigningKey) error {
 	for _, k := range before {
 		if !slices.ContainsFunc(after, func(a mail.SigningKey) bool { return a.Selector == k.Selector }) {
@@ -51,7 +52,7 @@ func (tx *Tx) PutKeys(ctx context.Context, n mail.Name, before, after []mail.Sig
 			return err
 		}
 	}
-	return tx.renewNote(ctx, n)
+	return nil
 }
 
 // KeysDue are the domains with a DKIM key that is to be looked at by now, at most most.

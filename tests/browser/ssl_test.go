@@ -17,7 +17,7 @@ func silentAuthority(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	shared.world.Must(t, "admin", "mailparam", "acme_directory", "http://"+l.Addr().String()+"/directory", "sok", "ok")
+	shared.world.Must(t, "admin", "mailparam", "acme_directory", "https://"+l.Addr().String()+"/directory", "sok", "ok")
 }
 
 // TestCertificateIsOrderedInTheForm: its fields appear with the choices, and what was
