@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	signedCreates = 20
+	signedCreates = 80
 	stockRest     = 700 * time.Millisecond // in which the stock is not used up
 )
 
