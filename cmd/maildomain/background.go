@@ -98,47 +98,14 @@ func keep(ctx context.Context, m *module.Module, log zerolog.Logger) {
 	}
 }
 
-// reload has Dovecot read certificates that changed: with many of them that takes
-// seconds, for which nothing else waits.
-func reload(ctx context.Context, m *module.Module, log zerolog.Logger) {
-	look := time.NewTicker(retryFirst)
+// again does one thing at once and then each time so much time has passed, beside all
+// else: it may take seconds or minutes, and nothing else waits for it.
+func again(ctx context.Context, every time.Duration, name string, do func(context.Context) error, log zerolog.Logger) {
+	look := time.NewTicker(every)
 	defer look.Stop()
 	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-			if err := m.ReloadCertificates(ctx); err != nil {
-				log.Error().Err(err).Msg("certificates")
-			}
-		}
-	}
-}
-
-// order has certificates ordered and renewed: an order takes minutes, and nothing else
-// waits for it.
-func order(ctx context.Context, m *module.Module, log zerolog.Logger) {
-	look := time.NewTicker(ordersEvery)
-	defer look.Stop()
-	for {
-		if err := m.Orders(ctx); err != nil && ctx.Err() == nil {
-			log.Error().Err(err).Msg("order certificates")
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-		}
-	}
-}
-
-// watch asks filters whether they live: at once, and then when it is due.
-func watch(ctx context.Context, m *module.Module, log zerolog.Logger) {
-	look := time.NewTicker(retryFirst)
-	defer look.Stop()
-	for {
-		if err := m.AskFilters(ctx); err != nil && ctx.Err() == nil {
-			log.Error().Err(err).Msg("ask filters")
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			log.Error().Err(err).Msg(name)
 		}
 		select {
 		case <-ctx.Done():

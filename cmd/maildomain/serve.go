@@ -101,10 +101,10 @@ func (c *serve) Run(ctx context.Context) (err error) {
 	var keepers sync.WaitGroup
 	keepers.Go(func() { keep(background, w.module, log) })
 	keepers.Go(func() { work(background, w.module, log) })
-	keepers.Go(func() { order(background, w.module, log) })
-	keepers.Go(func() { reload(background, w.module, log) })
+	keepers.Go(func() { again(background, ordersEvery, "order certificates", w.module.Orders, log) })
+	keepers.Go(func() { again(background, retryFirst, "certificates", w.module.ReloadCertificates, log) })
 	keepers.Go(func() { look(background, w.module, log) })
-	keepers.Go(func() { watch(background, w.module, log) })
+	keepers.Go(func() { again(background, retryFirst, "ask filters", w.module.AskFilters, log) })
 	keepers.Go(func() { rotate(background, moved, changes, log) })
 	keepers.Go(func() {
 		if err := systemd.Watchdog(background, func() bool { return true }); err != nil {
