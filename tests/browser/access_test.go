@@ -42,7 +42,7 @@ func (s *scene) stand(path, prepare, until string) {
 	if prepare != "" {
 		s.run(prepare)
 	}
-	s.until(until + " && !document.querySelector('.htmx-request')")
+	s.until(until + " && " + settled)
 }
 
 // TestPagesKeepNobodyOut: axe-core finds no serious fault on any page, light and
@@ -170,7 +170,7 @@ func TestNothingJumps(t *testing.T) {
 		"the menu": func() { s.click(`tr[data-name="still.example"] .morebtn`); s.press("\u001b") },
 		"a switch": func() {
 			s.click(`tr[data-name="still.example"] .switch`)
-			s.until(`document.querySelector('.toast') && !document.querySelector('.htmx-request')`)
+			s.until(`document.querySelector('.toast') && ` + settled)
 		},
 	} {
 		do()

@@ -186,16 +186,29 @@ func (s *scene) until(script string) {
 	s.check(s.Until(script))
 }
 
+// becomes is until for what the browser does in its own time: where the focus
+// goes, above all. Wrong says what it means that it does not come.
+func (s *scene) becomes(script, wrong string) {
+	s.t.Helper()
+	if err := s.Until(script); err != nil {
+		s.t.Fatalf("%s: %v", wrong, err)
+	}
+}
+
+// settled is true of a page that is whole: read to its end, with its script, and
+// with nothing under way. The browser may still move the focus: that is waited for.
+const settled = `document.readyState == 'complete' && window.htmx && !document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')`
+
 // sees waits for a text in the page, and for an end of what is under way.
 func (s *scene) sees(text string) {
 	s.t.Helper()
-	s.until(fmt.Sprintf(`document.body.innerText.includes(%q) && !document.querySelector('.htmx-request')`, text))
+	s.until(fmt.Sprintf(`document.body.innerText.includes(%q) && %s`, text, settled))
 }
 
 // at waits for the page of a function.
 func (s *scene) at(function string) {
 	s.t.Helper()
-	s.until(fmt.Sprintf(`location.pathname == '/f/%s' && document.querySelector('h1') && document.readyState == 'complete' && !document.querySelector('.htmx-request')`, function))
+	s.until(fmt.Sprintf(`location.pathname == '/f/%s' && document.querySelector('h1') && %s`, function, settled))
 }
 
 func (s *scene) is(script string) bool {
@@ -222,7 +235,7 @@ func (s *scene) shown(field string) bool {
 func (s *scene) search(text string) {
 	s.t.Helper()
 	s.write("#search", text+"\r")
-	s.until(fmt.Sprintf(`document.querySelector('.chip b')?.innerText == %q && !document.querySelector('.htmx-request')`, text))
+	s.until(fmt.Sprintf(`document.querySelector('.chip b')?.innerText == %q && %s`, text, settled))
 }
 
 // pick chooses the row of an object.

@@ -93,9 +93,9 @@ func TestCertificatesOfChosenDomainsAreChanged(t *testing.T) {
 		t.Errorf("the switch stands at %q", got)
 	}
 	s.choose("#f-secure", "on")
-	s.until(`document.querySelector('#f-secure').value == 'on' && !document.querySelector('.htmx-request')`)
+	s.until(`document.querySelector('#f-secure').value == 'on' && ` + settled)
 	s.choose("#f-ssl_name", "letsencrypt")
-	s.until(`document.querySelector('[data-field=email]')?.offsetParent && document.querySelector('#f-ssl_name').value == 'letsencrypt' && !document.querySelector('.htmx-request')`)
+	s.until(`document.querySelector('[data-field=email]')?.offsetParent && document.querySelector('#f-ssl_name').value == 'letsencrypt' && ` + settled)
 	s.write("#f-email", "me@example.com")
 	s.click("[name=_preview]")
 	s.until(`document.querySelector('.preview .diff')`)
