@@ -39,7 +39,7 @@ type proofs struct {
 type proof struct {
 	due   time.Time
 	tries int  // that have failed
-	rests bool // nobody could be asked: now and then it is tried again
+	rests bool // nobody could be asked, or nobody else asks: now and then it is tried again
 	round int  // counts what is to be proved: a proof of what was served before says nothing
 }
 
@@ -110,9 +110,9 @@ func (p *proofs) again(n mail.Name, was proof, now time.Time) bool {
 	return true
 }
 
-// rest has a domain looked for in a while.
-func (p *proofs) rest(n mail.Name, was proof, now time.Time) {
-	p.put(n, was, proof{due: now.Add(restsFor), rests: true, round: was.round})
+// rest has a domain looked for in a while, after so many tries.
+func (p *proofs) rest(n mail.Name, was proof, now time.Time, tries int) {
+	p.put(n, was, proof{due: now.Add(restsFor), tries: tries, rests: true, round: was.round})
 }
 
 func (p *proofs) put(n mail.Name, was, is proof) {
@@ -180,9 +180,14 @@ func (m *Module) recallProofs(ctx context.Context) error {
 		if ns, err = tx.Unproven(ctx); err != nil {
 			return err
 		}
-		own, err := certificateOf(ctx, tx, mail.ServerCertificate)
-		if own != nil && own.Before.Name != "" {
-			ns = append(ns, mail.StoredName(mail.ServerCertificate))
+		own := mail.StoredName(mail.ServerCertificate)
+		row, err := certificateOf(ctx, tx, own.String())
+		if err != nil || row == nil {
+			return err
+		}
+		seen, err := tx.FindingsOf(ctx, own)
+		if row.Before.Name != "" || slices.ContainsFunc(seen, func(f store.Finding) bool { return f.Verdict.State == mail.Wrong }) {
+			ns = append(ns, own)
 		}
 		return err
 	})
@@ -214,17 +219,20 @@ func (m *Module) lookFor(ctx context.Context, n mail.Name, p proof, wanted map[m
 	if (state == mail.Wrong || state == mail.Unknown && !p.rests) && m.proofs.again(n, p, m.db.Now()) {
 		return nil
 	}
-	if state == mail.Unknown && s.row != nil && s.row.Before.Name != "" && !s.settled(m.db.Now()) {
-		m.proofs.rest(n, p, m.db.Now())
-	} else {
+	switch {
+	case state == mail.Unknown && s.row != nil && s.row.Before.Name != "" && !s.settled(m.db.Now()):
+		m.proofs.rest(n, p, m.db.Now(), 0)
+	case state == mail.Wrong && n.String() == mail.ServerCertificate: // no check of a domain looks again
+		m.proofs.rest(n, p, m.db.Now(), len(proofTries))
+	default:
 		defer m.proofs.over(n, p)
 	}
 	if s.blames() && s.canGoBack(m.db.Now()) {
 		if err := m.putBack(ctx, s); err != nil {
 			return err
 		}
-	} else if state == mail.Wrong {
-		m.log.Warn().Str("domain", n.String()).Msg("the certificate is not what every mail server shows; the check of the domain says which")
+	} else if state == mail.Wrong && !p.rests {
+		m.log.Warn().Str("domain", n.String()).Msg("the certificate is not what every mail server shows; its form says which")
 	}
 	return m.keepSeen(ctx, s)
 }
@@ -238,9 +246,6 @@ func (m *Module) keepSeen(ctx context.Context, s *sight) error {
 			if err := tx.ForgetBefore(ctx, s.row.Name, fingerprintOf(s.row)); err != nil {
 				return err
 			}
-		}
-		if s.domain == nil {
-			return nil
 		}
 		return tx.PutFindingsFor(ctx, s.name, mail.ForTLS, s.findings)
 	})

@@ -421,6 +421,60 @@ func TestServersOwnCertificateIsProvedToo(t *testing.T) {
 	if err != nil || row.Before.Name != "" || string(row.Chain) != string(c.Chain) {
 		t.Errorf("%v", err)
 	}
+	if f := s.ownFound(t); f.Verdict.State != mail.Right || f.Name != "" || len(f.Seen) == 0 {
+		t.Errorf("%+v", f)
+	}
+	// What somebody else put in its place is told, until it is right again.
+	key, err := os.ReadFile(filepath.Join(s.dir, files.Debian.SSL(), "a.example.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	crt, err := os.ReadFile(filepath.Join(s.dir, files.Debian.SSL(), "a.example.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ext, body := range map[string][]byte{"key": key, "crt": crt} {
+		if err := os.WriteFile(filepath.Join(s.dir, files.Debian.SSL(), "default."+ext), body, 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Module.prove(t.Context(), []mail.Name{own}); err != nil {
+		t.Fatal(err)
+	}
+	s.prove(t)
+	if f := s.ownFound(t); f.Verdict.Text != mail.CheckTLSOther || !strings.Contains(f.Verdict.Args["ports"], "smtp") || strings.Contains(f.Verdict.Args["ports"], "imap") {
+		t.Errorf("%+v", f)
+	}
+	for _, begun := range []bool{false, true} { // also by a process that begins then
+		reconcile(t, s.world)
+		if begun {
+			s.proofs.todo, s.proofs.recalled = nil, false
+		} else {
+			s.pass(restsFor)
+		}
+		if s.prove(t); s.ownFound(t).Verdict.State != mail.Right {
+			t.Errorf("begun anew: %v: %+v", begun, s.ownFound(t))
+		}
+		err := s.db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			tx.Aside()
+			f := s.ownFound(t)
+			f.Verdict = mail.Say(mail.Wrong, mail.CheckTLSNone, "ports", "smtp")
+			return tx.PutFindingsFor(ctx, own, mail.ForTLS, []store.Finding{f})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// ownFound is what was found of the server's own certificate, as its form has it.
+func (s *shop) ownFound(t *testing.T) store.Finding {
+	t.Helper()
+	is, err := s.ServerSSL(t.Context(), as("admin"))
+	if err != nil || len(is.Findings) != 1 {
+		t.Fatal(is.Findings, err)
+	}
+	return is.Findings[0]
 }
 
 // blind takes Exim the key that it was just given.

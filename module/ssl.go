@@ -19,9 +19,6 @@ type SSL struct {
 	Counts      store.OrderCounts    // at the authority of the settings
 }
 
-// forTLS is why a finding is about what mail servers show.
-const forTLS mail.Purpose = "tls"
-
 // read reads what the database has of the certificate of a name.
 func (s *SSL) read(ctx context.Context, tx *store.Tx, name string, names []mail.Name, set mail.Settings) error {
 	c, err := certificateOf(ctx, tx, name)
@@ -50,7 +47,7 @@ func (s *SSL) read(ctx context.Context, tx *store.Tx, name string, names []mail.
 	}
 	fs, err := tx.FindingsOf(ctx, mail.StoredName(name))
 	for _, f := range fs {
-		if f.Why == forTLS {
+		if f.Why == mail.ForTLS {
 			s.Findings = append(s.Findings, f)
 		}
 	}

@@ -344,6 +344,10 @@ func TestSentencesAboutCertificatesAreWhole(t *testing.T) {
 		if !strings.Contains(last, "mail.a.example: ") || !strings.Contains(last, "– smtp 127.0.0.1:25: nobody listens there") {
 			t.Errorf("%s: %q", lang, last)
 		}
+		own := w.about(module.SSL{Findings: []store.Finding{{Why: mail.ForTLS, Verdict: mail.Say(mail.Right, mail.CheckTLSServed, "date", "2027-01-02")}}})["shown"]
+		if own != capital(verdict(lang, mail.Say(mail.Right, mail.CheckTLSServed, "date", "2027-01-02"))) { // whoever asks for no name
+			t.Errorf("%s: %q", lang, own)
+		}
 	}
 	if len(sentences) != 38 { // a domain's and the server's are mostly the same
 		t.Errorf("%d sentences", len(sentences))

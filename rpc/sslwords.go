@@ -155,7 +155,11 @@ func (w words) problem(name string, args map[string]string, value string) string
 func (w words) shown(fs []store.Finding) string {
 	var lines []string
 	for _, f := range fs {
-		lines = append(lines, f.Name+": "+verdict(w.lang, f.Verdict))
+		said := capital(verdict(w.lang, f.Verdict))
+		if f.Name != "" { // else it is what is shown to who asks for no name
+			said = f.Name + ": " + verdict(w.lang, f.Verdict)
+		}
+		lines = append(lines, said)
 		for _, s := range f.Seen {
 			said := strings.Join(s.Values, ", ")
 			if s.Error != "" {

@@ -59,6 +59,7 @@ var sentences = []string{
 		AND NOT EXISTS (SELECT 1 FROM alias WHERE alias.domain = email.domain AND alias.name = each.value AND box = email.name)`,
 	`SELECT name || ' is to show a certificate and has none' FROM domain WHERE secure = 1 AND NOT EXISTS (SELECT 1 FROM certificate WHERE certificate.name = domain.name)`,
 	`SELECT 'a certificate of ' || name || ' is kept, and no such domain' FROM certificate WHERE name <> 'default' AND NOT EXISTS (SELECT 1 FROM domain WHERE domain.name = certificate.name)`,
+	`SELECT 'something found of ' || domain || ' is kept, and no such domain' FROM finding WHERE domain <> 'default' AND NOT EXISTS (SELECT 1 FROM domain WHERE domain.name = finding.domain) GROUP BY domain`,
 }
 
 // counters are the numbers that rows keep of other rows: the query gives those that

@@ -29,11 +29,14 @@ func (tx *Tx) putFindings(ctx context.Context, n mail.Name, fs []Finding) error 
 }
 
 // PutFindingsFor keeps what was found of a domain about one kind of thing, in place of
-// what was found of it before. A domain that is gone has none.
+// what was found of it before. A domain that is gone has none. The mail server itself goes
+// by the name mail.ServerCertificate.
 func (tx *Tx) PutFindingsFor(ctx context.Context, n mail.Name, why mail.Purpose, fs []Finding) error {
-	_, found, err := tx.Domain(ctx, n)
-	if err != nil || !found {
-		return err
+	if n.String() != mail.ServerCertificate {
+		_, found, err := tx.Domain(ctx, n)
+		if err != nil || !found {
+			return err
+		}
 	}
 	if _, err := tx.exec(ctx, `DELETE FROM finding WHERE domain = ? AND why = ?`, n.String(), string(why)); err != nil {
 		return err
