@@ -6,7 +6,28 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/rs/zerolog"
+
+	"maildomain/module"
 )
+
+// journal is where every change is told: the same for the commands that make some.
+type journal struct {
+	Log string `help:"File with a JSON line for each change; a process that serves opens it anew on SIGHUP. Default: var/log/maildomain/changes.log below the root." type:"path"`
+}
+
+// record opens it, and has the module tell its changes there.
+func (j journal) record(root string, m *module.Module) (*logFile, error) {
+	if j.Log == "" {
+		j.Log = filepath.Join(root, "var/log/maildomain/changes.log")
+	}
+	f, err := openLog(j.Log)
+	if err == nil {
+		m.LogChanges(zerolog.New(f))
+	}
+	return f, err
+}
 
 // A logFile is a file that lines are appended to, and that is opened anew when
 // somebody has moved it away. Each line is one write, so that none is split.

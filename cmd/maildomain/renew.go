@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -16,7 +15,7 @@ import (
 type renew struct {
 	place
 	proof
-	Log string `help:"File with a JSON line for each change. Default: var/log/maildomain/changes.log below the root." type:"path"`
+	journal
 }
 
 // Run does what is due, by the panel's settings as they were last. Where a process
@@ -38,15 +37,11 @@ func (c *renew) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	if c.Log == "" {
-		c.Log = filepath.Join(c.Root, "var/log/maildomain/changes.log")
-	}
-	changes, err := openLog(c.Log)
+	changes, err := c.record(c.Root, w.module)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, changes.close()) }()
-	w.module.LogChanges(zerolog.New(changes))
 	w.module.WithoutPanel()
 	if err := c.askAt(c.Root, w.module); err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
@@ -25,8 +24,8 @@ import (
 type serve struct {
 	place
 	proof
+	journal
 	CoreUser string        `help:"User that the panel core runs as, besides root." placeholder:"NAME"`
-	Log      string        `help:"File with a JSON line for each change, opened anew on SIGHUP. Default: var/log/maildomain/changes.log below the root." type:"path"`
 	Idle     time.Duration `default:"5m" help:"Exit after this long without a call; 0 never."`
 }
 
@@ -58,15 +57,11 @@ func (c *serve) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	if c.Log == "" {
-		c.Log = filepath.Join(c.Root, "var/log/maildomain/changes.log")
-	}
-	changes, err := openLog(c.Log)
+	changes, err := c.record(c.Root, w.module)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, changes.close()) }()
-	w.module.LogChanges(zerolog.New(changes))
 	if err := c.askAt(c.Root, w.module); err != nil {
 		return err
 	}
