@@ -33,3 +33,22 @@ func TestServersOwnCertificateIsOrdered(t *testing.T) {
 	}
 	o.ordered(t, 2)
 }
+
+// A server that got another name gets a certificate for that: it replaces none.
+func TestServersOwnCertificateIsOrderedForItsNewName(t *testing.T) {
+	o := newOrdering(t)
+	o.people.params.ServerIPs = []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:db8::1")}
+	if err := o.Prepare(context.Background(), mail.StoredName("mx.host.example")); err != nil {
+		t.Fatal(err)
+	}
+	o.set(t, "acme_challenge", "dns-01")
+	for i, host := range []string{"mx.host.example", "new.host.example"} {
+		o.set(t, "mail_host", host)
+		if err := o.EditServerSSL(t.Context(), as("admin"), mail.ServerSSLEdit{SSLName: ptr("letsencrypt")}); err != nil {
+			t.Fatal(err)
+		}
+		o.order(t)
+		o.has(t, mail.ServerCertificate, host)
+		o.ordered(t, i+1)
+	}
+}

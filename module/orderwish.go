@@ -118,9 +118,11 @@ func (w *wish) key() []byte {
 	return bytes.Clone(w.have.Key)
 }
 
-// replaces is the chain that is renewed; nil: none.
+// replaces is the chain that is renewed; nil: none, nor is one that has no name in
+// common with the order.
 func (w *wish) replaces() []byte {
-	if w.have.Source != mail.LetsEncrypt {
+	has := func(n mail.Name) bool { return slices.Contains(w.order.Names, n) }
+	if w.have.Source != mail.LetsEncrypt || !slices.ContainsFunc(chainNames(&w.have), has) {
 		return nil
 	}
 	return w.have.Chain

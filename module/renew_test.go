@@ -14,6 +14,7 @@ import (
 
 	"maildomain/module/mail"
 	"maildomain/module/store"
+	"maildomain/tests/authority"
 )
 
 func TestCertificateIsRenewedBeforeItEnds(t *testing.T) {
@@ -134,6 +135,23 @@ func TestCertificateIsOrderedAnewByHand(t *testing.T) {
 		t.Error("no other certificate")
 	}
 	o.ordered(t, 2)
+}
+
+// Another authority cannot know what the first one issued.
+func TestCertificateIsRenewedAtAnotherAuthority(t *testing.T) {
+	o := newOrdering(t)
+	o.letsencrypt(t, "a.example")
+	o.order(t)
+	first := o.has(t, "a.example", "mail.a.example")
+	o.ca = authority.Start(t, authority.Options{Resolver: o.resolver.Addr(), HTTP: o.web.port()})
+	o.orders.roots = o.ca.Roots
+	o.set(t, "acme_directory", o.ca.URL())
+	o.pass(first.Renew.Sub(o.db.Now()) + time.Hour)
+	o.order(t)
+	if c, row := o.certificate(t, "a.example"), o.row(t, "a.example"); bytes.Equal(c.Chain, first.Chain) || row != nil {
+		t.Errorf("not renewed: %+v\n%s", row, o.log)
+	}
+	o.ordered(t, 1)
 }
 
 func TestSelfSignedCertificateIsMadeAnewInTime(t *testing.T) {

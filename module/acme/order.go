@@ -140,7 +140,11 @@ func (s *session) begin(r Request) (Begun, acme.Order, error) {
 	for i, n := range r.Names {
 		names[i] = n.String()
 	}
-	o, err := s.core.Orders.NewWithOptions(names, &api.OrderOptions{ReplacesCertID: replaced(r.Replaces)})
+	of := replaced(r.Replaces)
+	o, err := s.core.Orders.NewWithOptions(names, &api.OrderOptions{ReplacesCertID: of})
+	if of != "" && s.declined(err) {
+		o, err = s.core.Orders.New(names)
+	}
 	if err != nil {
 		return Begun{}, acme.Order{}, err
 	}
@@ -151,6 +155,15 @@ func (s *session) begin(r Request) (Begun, acme.Order, error) {
 		}
 	}
 	return b, o.Order, nil
+}
+
+// declined says that the authority will not do what it was asked for last. Of an order
+// that may be for what it is to replace: a certificate of another authority or account.
+func (s *session) declined(err error) bool {
+	status, _ := s.wire.last()
+	said, is := errors.AsType[*acme.ProblemDetails](err)
+	limited := status == http.StatusTooManyRequests || is && said.Type == problemNamespace+"rateLimited"
+	return err != nil && status >= 400 && status < 500 && !limited
 }
 
 // gone says that the authority does not know what it was asked for last, or not as

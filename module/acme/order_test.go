@@ -202,6 +202,36 @@ func TestNameThatTheAuthorityBlocksIsRefused(t *testing.T) {
 	problem(t, err, acme.Refused, "acme_rejected")
 }
 
+// A certificate of another authority, or of another account, cannot be replaced: that is
+// no reason to do without one.
+func TestCertificateThatTheAuthorityDoesNotKnowIsReplacedByAnOrdinaryOrder(t *testing.T) {
+	other, w := start(t, options{}), start(t, options{})
+	ns := names(t, "mail.a.example")
+	foreign, err := other.dir.Order(other.ctx(), other.account(), acme.Request{Names: ns, Solver: other.web.solver()})
+	check(t, foreign, err, "mail.a.example")
+	a := w.account()
+	c, err := w.dir.Order(w.ctx(), a, acme.Request{Names: ns, Solver: w.web.solver(), Replaces: foreign.Chain})
+	check(t, c, err, "mail.a.example")
+	next, err := w.dir.Order(w.ctx(), w.account(), acme.Request{Names: ns, Solver: w.web.solver(), Replaces: c.Chain})
+	check(t, next, err, "mail.a.example")
+	if n := w.count("order-plz"); n != 4 {
+		t.Errorf("asked %d times", n)
+	}
+	// A limit is one with and without.
+	w.stand(func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.URL.Path != "/order-plz" {
+			next.ServeHTTP(rw, r)
+			return
+		}
+		rw.WriteHeader(http.StatusTooManyRequests)
+	})
+	_, err = w.dir.Order(w.ctx(), a, acme.Request{Names: ns, Solver: w.web.solver(), Replaces: foreign.Chain})
+	problem(t, err, acme.RateLimited, "acme_rate_limited")
+	if n := w.count("order-plz"); n != 5 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
 func TestRateLimitNamesWhenToTryAgain(t *testing.T) {
 	w := start(t, options{})
 	a := w.account()
