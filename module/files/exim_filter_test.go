@@ -75,7 +75,14 @@ const (
 )
 
 func TestVirusIsRefusedWhereTheDomainHasItOn(t *testing.T) {
-	clamd := lab.StartClamd(t)
+	t.Run("IPv4", func(t *testing.T) { virusIsRefused(t, lab.StartClamd(t)) })
+	t.Run("IPv6", func(t *testing.T) {
+		lab.NeedIPv6(t)
+		virusIsRefused(t, lab.StartClamdOn(t, "::1"))
+	})
+}
+
+func virusIsRefused(t *testing.T, clamd *lab.Filter) {
 	x, root := start(t, map[string][]string{
 		"on.example":    filtered("avcheck"),
 		"off.example":   filtered(),

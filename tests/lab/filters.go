@@ -67,15 +67,21 @@ func StartPostgrey(t testing.TB, delay time.Duration) *Filter {
 			"--whitelist-clients=" + empty(t, dir, "clients"), "--whitelist-recipients=" + empty(t, dir, "recipients")}})
 }
 
-// StartClamd runs clamd with one signature, that of Virus.
-func StartClamd(t testing.TB) *Filter {
+// StartClamd runs clamd with one signature, that of Virus, and more lines of clamd.conf(5).
+func StartClamd(t testing.TB, more ...string) *Filter {
+	t.Helper()
+	return StartClamdOn(t, "127.0.0.1", more...)
+}
+
+// StartClamdOn is StartClamd on another address of this machine.
+func StartClamdOn(t testing.TB, address string, more ...string) *Filter {
 	t.Helper()
 	dir := t.TempDir()
-	f := &Filter{Addr: freeAddr(t), program: "/usr/sbin/clamd", out: filepath.Join(dir, "out"), answers: pongs}
+	f := &Filter{Addr: freeAddrOn(t, address), program: "/usr/sbin/clamd", out: filepath.Join(dir, "out"), answers: pongs}
 	conf := filepath.Join(dir, "clamd.conf")
 	host, port, _ := net.SplitHostPort(f.Addr)
 	write(t, filepath.Join(dir, "lab.ndb"), fmt.Sprintf("Lab.Virus:0:*:%x\n", Virus))
-	write(t, conf, "DatabaseDirectory "+dir+"\nTCPSocket "+port+"\nTCPAddr "+host+"\nForeground yes\nMaxThreads 4\n")
+	write(t, conf, "DatabaseDirectory "+dir+"\nTCPSocket "+port+"\nTCPAddr "+host+"\nForeground yes\nMaxThreads 4\n"+strings.Join(more, "\n")+"\n")
 	f.args = []string{"-c", conf}
 	return startFilter(t, f)
 }
@@ -216,7 +222,11 @@ func PutFilters(t testing.TB, root string, set map[string]any) {
 	text := "# maildomain 1: a test\n"
 	for key, v := range set {
 		if f, ok := v.(*Filter); ok {
-			v = strings.Replace(f.Addr, ":", " ", 1)
+			host, port, err := net.SplitHostPort(f.Addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v = strings.ReplaceAll(host, ":", "::") + " " + port
 			switch key {
 			case "postgrey":
 				v = "inet:" + f.Addr
@@ -231,7 +241,12 @@ func PutFilters(t testing.TB, root string, set map[string]any) {
 
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return freeAddrOn(t, "127.0.0.1")
+}
+
+func freeAddrOn(t testing.TB, address string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
