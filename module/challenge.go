@@ -1,6 +1,7 @@
 package module
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"maildomain/module/acme"
 	"maildomain/module/dns"
@@ -49,13 +52,8 @@ func (m *Module) solver(ctx context.Context, dir acme.Directory, a acme.Account,
 		return nil, done, err
 	}
 	allowed := func(by mail.Challenge) error {
-		for _, n := range w.order.Names {
-			i := acme.Issuing{Identities: terms.Identities, Account: a.URL, Method: string(by)}
-			if err := acme.CheckCAA(ctx, caaOf(ask), n, i); err != nil {
-				return err
-			}
-		}
-		return nil
+		i := acme.Issuing{Identities: terms.Identities, Account: a.URL, Method: string(by)}
+		return eachName(ctx, w.order.Names, func(n mail.Name) error { return acme.CheckCAA(ctx, caaOf(ask), n, i) })
 	}
 	var web, record error
 	if w.challenge != mail.ChallengeDNS {
@@ -81,6 +79,26 @@ func (m *Module) solver(ctx context.Context, dir acme.Directory, a acme.Account,
 		}
 	}
 	return nil, func() {}, neither(web, record)
+}
+
+// namesAtOnce is how many names are asked about together: name servers of others may
+// take their time.
+const namesAtOnce = 16
+
+// eachName asks about all names, and returns what was said of the first that something
+// is wrong with.
+func eachName(ctx context.Context, names []mail.Name, ask func(mail.Name) error) error {
+	wrong := make([]error, len(names))
+	var g errgroup.Group
+	g.SetLimit(namesAtOnce)
+	for i, n := range names {
+		g.Go(func() error { wrong[i] = ask(n); return nil })
+	}
+	_ = g.Wait() // it has no errors
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return cmp.Or(wrong...)
 }
 
 func orNil(p *acme.Problem) error {
@@ -195,11 +213,9 @@ func (m *Module) lookAt(ask *dns.Asker) dns.Dialer {
 // looks at it under each name. Where the way is not prescribed, names must lead to this
 // server alone, for the authority may look at any of their addresses.
 func (m *Module) tryHTTP(ctx context.Context, ask *dns.Asker, w *wish, h acme.HTTP) (err error) {
-	for _, n := range w.order.Names {
+	err = eachName(ctx, w.order.Names, func(n mail.Name) error {
 		as, err := ask.Addresses(ctx, n.String())
 		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
 		case err != nil:
 			return notHere(n, "acme_lookup", err)
 		case len(as) == 0:
@@ -209,6 +225,10 @@ func (m *Module) tryHTTP(ctx context.Context, ask *dns.Asker, w *wish, h acme.HT
 		if i := slices.IndexFunc(as, foreign); i >= 0 && w.challenge == mail.ChallengeAuto && len(w.params.ServerIPs) > 0 {
 			return notHere(n, "acme_elsewhere", errors.New("an address is not this server's"), "address", as[i].String())
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	token, text := "try-"+rand.Text(), rand.Text()
 	text = token + "." + text
@@ -220,12 +240,7 @@ func (m *Module) tryHTTP(ctx context.Context, ask *dns.Asker, w *wish, h acme.HT
 			m.log.Warn().Err(e).Msg("what was put to try the web server could not be taken away")
 		}
 	}()
-	for _, n := range w.order.Names {
-		if err := h.Check(ctx, n, token, text); err != nil {
-			return err
-		}
-	}
-	return nil
+	return h.Shows(ctx, w.order.Names, token, text)
 }
 
 // notPut is why a proof was not put, as it was said or as nobody said.

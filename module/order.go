@@ -169,8 +169,9 @@ func (m *Module) order(ctx context.Context, o store.OrderRow) error {
 	return m.unfilled(ctx, w, err)
 }
 
-// errSlow ends an order that takes too long; the next try goes on with it.
-var errSlow = &acme.Problem{Kind: acme.Unreachable, Text: "acme_unreachable", Cause: errors.New("it was not done in time")}
+// errSlow ends an order that takes too long; the next try goes on with it. Other orders
+// need not be slow.
+var errSlow = &acme.Problem{Kind: acme.Slow, Text: "acme_slow", Cause: errors.New("it was not done in time")}
 
 // fill obtains the certificate of a wish and puts it into service.
 func (m *Module) fill(ctx context.Context, w *wish) error {

@@ -177,7 +177,7 @@ func (m *Module) unfilled(ctx context.Context, w wish, why error) error {
 			}
 		}
 		if is && p.OfAll() {
-			if err := putOff(ctx, tx, o); err != nil {
+			if err := putOff(ctx, tx, o, p.Again); err != nil {
 				return err
 			}
 			if p.Text == "acme_account" {
@@ -206,9 +206,10 @@ func (w *wish) challenged() mail.Challenge {
 	return w.challenge
 }
 
-// putOff has the other orders that are due wait as long as o does, and for the same
-// reason: what the authority does not take of one it does not take of others.
-func putOff(ctx context.Context, tx *store.Tx, o store.OrderRow) error {
+// putOff has the other orders that are due wait too, and for the same reason as o: what
+// the authority does not take of one it does not take of others. Each waits as after a
+// failure of its own, and not before the authority asked to be asked again.
+func putOff(ctx context.Context, tx *store.Tx, o store.OrderRow, again time.Time) error {
 	others, err := tx.OrdersDue(ctx, mostPutOff)
 	if err != nil {
 		return err
@@ -217,7 +218,8 @@ func putOff(ctx context.Context, tx *store.Tx, o store.OrderRow) error {
 		if other.Domain == o.Domain || other.Step != "" {
 			continue
 		}
-		other.Due, other.Kind, other.Text, other.Args, other.Detail = o.Due, o.Kind, o.Text, o.Args, o.Detail
+		other.Due = acme.NextTry(other.Failures+1, again, tx.Now)
+		other.Kind, other.Text, other.Args, other.Detail = o.Kind, o.Text, o.Args, o.Detail
 		if err := tx.PutOrder(ctx, other); err != nil {
 			return err
 		}

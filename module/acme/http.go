@@ -9,6 +9,8 @@ import (
 	"path"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"maildomain/module/mail"
 )
 
@@ -26,16 +28,43 @@ func (h HTTP) method() string                             { return "http-01" }
 func (h HTTP) put(ctx context.Context, p *proof) error    { return h.Put(ctx, p.token, p.keyAuth) }
 func (h HTTP) remove(ctx context.Context, p *proof) error { return h.Remove(ctx, p.token) }
 
+// Shows looks at one proof under each of these names.
+func (h HTTP) Shows(ctx context.Context, names []mail.Name, token, keyAuthorization string) error {
+	ps := make([]*proof, len(names))
+	for i, n := range names {
+		ps[i] = &proof{name: n, token: token, keyAuth: keyAuthorization}
+	}
+	return h.shown(ctx, ps)
+}
+
+// How many proofs are looked at together, and for how long at all of them: of what was
+// not seen by then nobody knows.
+const (
+	looksAtOnce = 16
+	looksLimit  = 2 * reachLimit
+)
+
 func (h HTTP) shown(ctx context.Context, ps []*proof) error {
 	if h.Check == nil {
 		return ctx.Err()
 	}
+	limited, cancel := context.WithTimeout(ctx, looksLimit)
+	defer cancel()
+	var g errgroup.Group
+	g.SetLimit(looksAtOnce)
 	for _, p := range ps {
-		if err := h.Check(ctx, p.name, p.token, p.keyAuth); err != nil {
+		g.Go(func() error {
+			if limited.Err() != nil {
+				return nil
+			}
+			err := h.Check(limited, p.name, p.token, p.keyAuth)
+			if err != nil {
+				cancel() // one is enough
+			}
 			return err
-		}
+		})
 	}
-	return ctx.Err()
+	return errors.Join(g.Wait(), ctx.Err())
 }
 
 // challengeDir is where the files of http-01 stand below a web root.

@@ -25,6 +25,7 @@ const (
 	Forbidden   Kind = "forbidden"    // CAA records name another authority (RFC 8659)
 	NotHere     Kind = "not_here"     // the proof could not be put where the authority looks; it was not asked
 	Odd         Kind = "odd"          // the authority answered what it should not
+	Slow        Kind = "slow"         // it took too long, whoever it was that did; the order can be gone on with
 )
 
 // A Problem is why there is no certificate. Nothing in it is secret.
