@@ -3,10 +3,12 @@ package files
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -117,7 +119,7 @@ func spamdAddr(text []byte) string {
 	if options == "" {
 		options = setting(text, "SPAMDOPTIONS")
 	}
-	host, port := "127.0.0.1", "783"
+	host, port, own := "localhost", "783", ""
 	words := strings.Fields(strings.ReplaceAll(options, "=", " "))
 	for i, w := range words[:max(0, len(words)-1)] {
 		switch next := words[i+1]; w {
@@ -126,14 +128,16 @@ func spamdAddr(text []byte) string {
 		case "-p", "--port":
 			port = next
 		case "-i", "--listen", "--listen-ip", "--ip-address":
-			if a, err := netip.ParseAddrPort(next); err == nil {
-				host, port = a.Addr().String(), fmt.Sprint(a.Port())
-			} else if a, err := netip.ParseAddr(next); err == nil && !a.IsUnspecified() {
-				host = a.String()
+			var err error
+			if host, own, err = net.SplitHostPort(next); err != nil {
+				host, own = strings.Trim(next, "[]"), ""
+			}
+			if _, err := netip.ParseAddr(host); err != nil {
+				host = "localhost" // a name, "*", or the next option
 			}
 		}
 	}
-	return onLoopback(host + ":" + port)
+	return onLoopback(net.JoinHostPort(host, cmp.Or(own, port)))
 }
 
 // clamdAddr is what clamd.conf(5) says: by TCP it is sent the letter itself, so that
@@ -147,24 +151,25 @@ func clamdAddr(text []byte) string {
 	}
 	if port := set["TCPSocket"]; port != "" {
 		host := set["TCPAddr"]
-		if a, err := netip.ParseAddr(host); err == nil && a.Is6() && !a.IsUnspecified() {
-			return "[" + host + "]:" + port
-		} else if err != nil || a.IsUnspecified() {
-			host = "127.0.0.1"
+		if _, err := netip.ParseAddr(host); err != nil {
+			host = "localhost"
 		}
-		return host + ":" + port
+		return onLoopback(net.JoinHostPort(host, port))
 	}
 	return set["LocalSocket"]
 }
 
-// onLoopback is "port", "host:port" or "localhost:port" with an address.
+// onLoopback is "port", "host:port" or "localhost:port" with an address: this machine's
+// own where it stands for all of them.
 func onLoopback(s string) string {
+	if a, err := netip.ParseAddrPort(s); err == nil && a.Addr().IsUnspecified() && a.Addr().Is6() {
+		return netip.AddrPortFrom(netip.IPv6Loopback(), a.Port()).String()
+	} else if err == nil && !a.Addr().IsUnspecified() {
+		return s
+	}
 	host, port, is := strings.Cut(s, ":")
 	if !is {
 		host, port = "", s
-	}
-	if _, err := netip.ParseAddrPort(s); err == nil {
-		return s
 	}
 	if host == "" || host == "localhost" || host == "*" || host == "0.0.0.0" {
 		host = "127.0.0.1"
