@@ -143,20 +143,16 @@ func (m *Module) LookServed(ctx context.Context) error {
 	if len(due) == 0 {
 		return nil
 	}
-	var wanted map[mail.Name]string
-	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		wanted, err = wantedShown(ctx, tx)
-		return err
-	})
+	before, err := m.toShow(ctx)
 	if err != nil {
-		return fmt.Errorf("read what is served: %w", err)
+		return err
 	}
 	var all errgroup.Group
 	all.SetLimit(provedAtOnce)
 	failed := make([]error, len(due))
 	for i, n := range due {
 		all.Go(func() error {
-			if err := m.lookFor(ctx, n, at[n], wanted); err != nil && ctx.Err() == nil {
+			if err := m.lookFor(ctx, n, at[n], before); err != nil && ctx.Err() == nil {
 				failed[i] = fmt.Errorf("see whether the certificate of %s is served: %w", n, err)
 				m.proofs.over(n, at[n]) // the database, which says so itself; a check looks again
 			}
@@ -177,18 +173,7 @@ func (m *Module) recallProofs(ctx context.Context) error {
 	}
 	var ns []mail.Name
 	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		if ns, err = tx.Unproven(ctx); err != nil {
-			return err
-		}
-		own := mail.StoredName(mail.ServerCertificate)
-		row, err := certificateOf(ctx, tx, own.String())
-		if err != nil || row == nil {
-			return err
-		}
-		seen, err := tx.FindingsOf(ctx, own)
-		if row.Before.Name != "" || slices.ContainsFunc(seen, func(f store.Finding) bool { return f.Verdict.State == mail.Wrong }) {
-			ns = append(ns, own)
-		}
+		ns, err = unproven(ctx, tx)
 		return err
 	})
 	if err != nil {
@@ -197,21 +182,59 @@ func (m *Module) recallProofs(ctx context.Context) error {
 	return m.prove(ctx, ns)
 }
 
+// unproven are the domains, and the server itself, whose certificates were not seen
+// served yet, or else.
+func unproven(ctx context.Context, tx *store.Tx) ([]mail.Name, error) {
+	ns, err := tx.Unproven(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own := mail.StoredName(mail.ServerCertificate)
+	row, err := certificateOf(ctx, tx, own.String())
+	if err != nil || row == nil {
+		return ns, err
+	}
+	seen, err := tx.FindingsOf(ctx, own)
+	if row.Before.Name != "" || slices.ContainsFunc(seen, func(f store.Finding) bool { return f.Verdict.State == mail.Wrong }) {
+		ns = append(ns, own)
+	}
+	return ns, err
+}
+
+// What the servers are to show, and whether they know.
+type toShow struct {
+	wanted map[mail.Name]string // fingerprints
+	hash   string               // of all
+	told   bool                 // Dovecot was told of just that
+}
+
+func (m *Module) toShow(ctx context.Context) (t toShow, err error) {
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		s, applied, err := m.servedState(ctx, tx)
+		t = toShow{wanted: wantedShown(s.blocks), hash: s.hash, told: applied}
+		return err
+	})
+	if err != nil {
+		return t, fmt.Errorf("read what is served: %w", err)
+	}
+	return t, nil
+}
+
 // wantedShown is the fingerprint that is to be shown for each name.
-func wantedShown(ctx context.Context, tx *store.Tx) (map[mail.Name]string, error) {
-	rows, err := tx.ServedRows(ctx)
+func wantedShown(bs []block) map[mail.Name]string {
 	wanted := map[mail.Name]string{}
-	for _, b := range blocks(rows) {
+	for _, b := range bs {
 		for _, n := range b.Names {
 			wanted[n] = b.fingerprint
 		}
 	}
-	return wanted, err
+	return wanted
 }
 
-// lookFor asks about one domain and draws the conclusions.
-func (m *Module) lookFor(ctx context.Context, n mail.Name, p proof, wanted map[mail.Name]string) error {
-	s, err := m.see(ctx, n, wanted)
+// lookFor asks about one domain and draws the conclusions. Nothing is blamed on a
+// certificate unless Dovecot knew of it all the while: Exim shows it before.
+func (m *Module) lookFor(ctx context.Context, n mail.Name, p proof, before toShow) error {
+	s, err := m.see(ctx, n, before.wanted)
 	if err != nil || ctx.Err() != nil || !m.proofs.stands(n, p) {
 		return err
 	}
@@ -219,15 +242,25 @@ func (m *Module) lookFor(ctx context.Context, n mail.Name, p proof, wanted map[m
 	if (state == mail.Wrong || state == mail.Unknown && !p.rests) && m.proofs.again(n, p, m.db.Now()) {
 		return nil
 	}
+	blames, known := s.blames(), true
+	if blames {
+		now, err := m.toShow(ctx)
+		if err != nil {
+			return err
+		}
+		known = before.told && now.told && before.hash == now.hash
+	}
 	switch {
 	case state == mail.Unknown && s.row != nil && s.row.Before.Name != "" && !s.settled(m.db.Now()):
 		m.proofs.rest(n, p, m.db.Now(), 0)
+	case !known: // the reload begins anew
+		m.proofs.rest(n, p, m.db.Now(), len(proofTries))
 	case state == mail.Wrong && n.String() == mail.ServerCertificate: // no check of a domain looks again
 		m.proofs.rest(n, p, m.db.Now(), len(proofTries))
 	default:
 		defer m.proofs.over(n, p)
 	}
-	if s.blames() && s.canGoBack(m.db.Now()) {
+	if blames && known && s.canGoBack(m.db.Now()) {
 		if err := m.putBack(ctx, s); err != nil {
 			return err
 		}

@@ -259,12 +259,19 @@ func TestCertificateThatCannotBeServedGivesWayToTheOneBefore(t *testing.T) {
 	}
 }
 
-// What Dovecot does not read, because nobody told it, is not kept beside what Exim
-// shows.
+// What Dovecot does not read, though it was told as far as anybody knows, is not kept
+// beside what Exim shows.
 func TestCertificateThatDovecotNeverReadGivesWayToTheOneBefore(t *testing.T) {
 	s := newShop(t)
 	before := s.row(t)
 	s.another(t)
+	is, err := s.toShow(t.Context())
+	if err == nil {
+		err = s.noteApplied(t.Context(), is.hash)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Module.prove(t.Context(), []mail.Name{mail.StoredName("a.example")}); err != nil {
 		t.Fatal(err)
 	}
@@ -275,6 +282,59 @@ func TestCertificateThatDovecotNeverReadGivesWayToTheOneBefore(t *testing.T) {
 	if v, _ := s.checkFound(t, mail.Wrong, mail.CheckTLSBack); strings.Contains(v.Args["ports"], "smtp") || !strings.Contains(v.Args["ports"], "imaps") {
 		t.Error(v)
 	}
+}
+
+// What Dovecot was not told of yet is no fault of the certificate, however often it is
+// looked for; it is judged once Dovecot knows.
+func TestCertificateThatDovecotWasNotToldOfStays(t *testing.T) {
+	s := newShop(t)
+	s.dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no road leads there") }
+	s.set(t, "resolvers", "192.0.2.53")
+	conf := filepath.Join(t.TempDir(), "dovecot.conf")
+	s.CheckDovecotConf(conf)
+	if err := os.WriteFile(conf, []byte("no such setting = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	is := s.another(t)
+	if err := s.ApplyCertificates(t.Context()); err == nil {
+		t.Fatal("a configuration that cannot be read is taken")
+	}
+	look := func() {
+		t.Helper()
+		s.prove(t)
+		if row := s.row(t); fingerprintOf(&row) != is || row.Before.Name == "" {
+			t.Fatal("it was put back, or cannot be any more")
+		}
+		s.checkFound(t, mail.Wrong, mail.CheckTLSOther)
+	}
+	for range 2 {
+		if _, err := s.CheckDomain(t.Context(), as("admin"), "a.example"); err != nil {
+			t.Fatal(err)
+		}
+		look()
+	}
+	s.pass(restsFor)
+	look()
+	s.Module = s.begun(t)
+	s.CheckDovecotConf(conf)
+	look()
+	if err := os.WriteFile(conf, []byte("protocols = imap\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.reload(t)
+	s.prove(t)
+	s.checkFound(t, mail.Right, mail.CheckTLSUntrusted)
+	if row := s.row(t); fingerprintOf(&row) != is || row.Before.Name != "" {
+		t.Error("it is not there to stay")
+	}
+}
+
+// begun is another process's module, which asks the same servers.
+func (w *world) begun(t *testing.T) *Module {
+	t.Helper()
+	m := New(w.db, w.Module.tree, w.people.panel(), zerolog.New(w.log))
+	m.proofs.asker = w.proofs.asker
+	return m
 }
 
 // A server that shows something which the module never wrote would do so with the
@@ -348,9 +408,7 @@ func TestCertificateThatNobodyCanBeAskedAboutIsKeptAfterADay(t *testing.T) {
 	w.checkFound(t, mail.Unknown, mail.CheckTLSSilent)
 	w.pass(22 * time.Hour)
 	// Another process does not forget since when.
-	m := New(w.db, w.Module.tree, w.people.panel(), zerolog.New(w.log))
-	m.proofs.asker = w.proofs.asker
-	w.Module = m
+	w.Module = w.begun(t)
 	w.prove(t)
 	if v, _ := w.checkFound(t, mail.Unknown, mail.CheckTLSSilent); v.Args["since"] != first.Args["since"] {
 		t.Errorf("%v, first %v", v, first)

@@ -29,9 +29,11 @@ func (m *Module) see(ctx context.Context, n mail.Name, wanted map[mail.Name]stri
 	var before []store.Finding
 	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		if wanted == nil {
-			if wanted, err = wantedShown(ctx, tx); err != nil {
+			rows, err := tx.ServedRows(ctx)
+			if err != nil {
 				return err
 			}
+			wanted = wantedShown(blocks(rows))
 		}
 		if s.domain, err = domain(ctx, tx, n); err != nil {
 			return err

@@ -96,12 +96,12 @@ func (m *Module) servedState(ctx context.Context, tx *store.Tx) (s servedState, 
 func (m *Module) applyCertificates(ctx context.Context, round int) error {
 	var s servedState
 	var applied bool
-	var unproven []mail.Name
+	var unseen []mail.Name
 	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		if s, applied, err = m.servedState(ctx, tx); err != nil || applied {
 			return err
 		}
-		unproven, err = tx.Unproven(ctx)
+		unseen, err = unproven(ctx, tx)
 		return err
 	})
 	if err != nil {
@@ -140,7 +140,7 @@ func (m *Module) applyCertificates(ctx context.Context, round int) error {
 	if err := m.noteApplied(ctx, s.hash); err != nil {
 		return err
 	}
-	shown := append(m.reloads.done(m.db.Now(), round), unproven...)
+	shown := append(m.reloads.done(m.db.Now(), round), unseen...)
 	return errors.Join(m.tidyCertificates(ctx, true), m.prove(ctx, slices.Compact(slices.SortedFunc(slices.Values(shown), byName))))
 }
 
