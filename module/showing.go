@@ -65,12 +65,6 @@ func (s *showing) settle(ctx context.Context, tx *store.Tx, l files.Layout, d *d
 	}
 	if s.lists != nil {
 		d.shown = append(d.shown, d.domain)
-		if s.was != nil && s.is != nil && fingerprintOf(s.was) == fingerprintOf(s.is) && string(s.was.Chain) != string(s.is.Chain) {
-			// Only those who vouch for it are others: no fingerprint says so.
-			if err := tx.Set(ctx, tlsApplied, ""); err != nil {
-				return err
-			}
-		}
 	}
 	if stands {
 		d.plan = append(plan, d.plan...)

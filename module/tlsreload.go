@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -78,16 +77,17 @@ func (m *Module) servedState(ctx context.Context, tx *store.Tx) (s servedState, 
 	if err != nil {
 		return s, false, err
 	}
-	own, err := tx.Fingerprint(ctx, mail.ServerCertificate)
+	h := sha256.New()
+	_, _ = h.Write(conf.Body) // it has no errors
+	names := blockNames(s.blocks)
+	err = tx.Chains(ctx, func(name string, chain []byte) { // whole: who vouches for one is in no fingerprint
+		if names[name] || name == mail.ServerCertificate {
+			_, _ = fmt.Fprintf(h, "%s %x\n", name, sha256.Sum256(chain))
+		}
+	})
 	if err != nil {
 		return s, false, err
 	}
-	h := sha256.New()
-	_, _ = h.Write(conf.Body) // it has no errors
-	for _, b := range s.blocks {
-		_, _ = io.WriteString(h, b.fingerprint+"\n")
-	}
-	_, _ = io.WriteString(h, own)
 	s.hash = hex.EncodeToString(h.Sum(nil))
 	set, err := tx.Settings(ctx)
 	return s, set[tlsApplied] == s.hash, err

@@ -342,6 +342,28 @@ func TestOtherChainOfTheSameCertificateIsRead(t *testing.T) {
 	checkFollows(t, w)
 }
 
+func TestOtherChainOfTheServersOwnCertificateIsRead(t *testing.T) {
+	w, dovecot := shortWorld(t)
+	n := newNotary(t)
+	c := n.vouch(t, w.tick().Add(80*24*time.Hour).Truncate(time.Second), "mx.host.example")
+	chains := []string{string(c.Chain), string(append(c.Chain, newNotary(t).crossSign(t, n)...))}
+	for i, chain := range chains {
+		w.seconds(t, 20)
+		before := dovecot.reloads.Load()
+		if err := w.EditServerSSL(t.Context(), as("admin"), mail.ServerSSLEdit{SSLName: ptr("given"), Certificate: &chain, Key: ptr(string(c.Key))}); err != nil {
+			t.Fatal(err)
+		}
+		w.seconds(t, 20)
+		if got := dovecot.reloads.Load() - before; got != 1 {
+			t.Errorf("%d reloads", got)
+		}
+		if b, err := os.ReadFile(filepath.Join(w.dir, files.Debian.Certs(), "default.crt")); err != nil || strings.Count(string(b), "BEGIN CERT") != i+1 {
+			t.Errorf("%s, %v", b, err)
+		}
+	}
+	checkFollows(t, w)
+}
+
 // Others may have been there: a file that reconcile puts right may have been read as it
 // was.
 func TestRepairedCertificateIsReadAnew(t *testing.T) {

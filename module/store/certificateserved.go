@@ -44,6 +44,19 @@ func (tx *Tx) Fingerprint(ctx context.Context, name string) (f string, err error
 	return f, err
 }
 
+// Chains calls each for every certificate, by name; the chain is its caller's until each returns.
+func (tx *Tx) Chains(ctx context.Context, each func(name string, chain []byte)) error {
+	return tx.rows(ctx, `SELECT name, chain FROM certificate ORDER BY name`, nil, func(r *sql.Rows) error {
+		var name string
+		var chain sql.RawBytes
+		err := r.Scan(&name, &chain)
+		if err == nil {
+			each(name, chain)
+		}
+		return err
+	})
+}
+
 // Certificates calls each for every certificate, with its key, by name.
 func (tx *Tx) Certificates(ctx context.Context, each func(CertificateRow) error) error {
 	return tx.rows(ctx, `SELECT `+certificateColumns+` FROM certificate ORDER BY name`, nil, func(r *sql.Rows) error {
