@@ -138,12 +138,13 @@ func TestForeignPolicyIsNotOverwritten(t *testing.T) {
 }
 
 func TestRecordsGoWithTheirDomainAlone(t *testing.T) {
-	zone := "\n@ TXT \"verify=1\"\n@ MX 20 backup.host.example.\n"
+	zone := "\n@ TXT \"verify=1\"\n"
 	n := newNamed(t, "a.example"+zone, "b.a.example", "axexample.example")
 	for _, d := range []string{"a.example", "b.a.example", "axexample.example"} {
 		addSigned(t, n.world, d)
 	}
 	pending(t, n.world)
+	n.edited(t, "a.example", nil, []string{"a.example. 3600 IN MX 20 backup.host.example."})
 	serial := n.serial(t, "a.example")
 	group(t, n.SuspendDomains, as("user1"), "a.example")
 	pass(t, n, "user2")
@@ -526,23 +527,7 @@ func TestNoteGoesWhenSomebodyMendsIt(t *testing.T) {
 	addSigned(t, n.world, "a.example")
 	pending(t, n.world)
 	checkNote(t, n.world, "a.example", "dns")
-	u := new(wire.Msg)
-	u.SetUpdate("a.example.")
-	old, err := wire.NewRR(`a.example. 60 IN TXT "v=spf1 -all"`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.Remove([]wire.RR{old})
-	mended, err := wire.NewRR(`a.example. 60 IN TXT "` + spfOfWorld + `"`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.Insert([]wire.RR{mended})
-	u.SetTsig("maildomain.test.", wire.HmacSHA256, 300, time.Now().Unix())
-	c := wire.Client{Net: "tcp", TsigSecret: map[string]string{"maildomain.test.": nameserver.KeySecret}}
-	if answer, _, err := c.Exchange(u, n.bind.Addr().String()); err != nil || answer.Rcode != wire.RcodeSuccess {
-		t.Fatal(answer, err)
-	}
+	n.edited(t, "a.example", []string{`a.example. 60 IN TXT "v=spf1 -all"`}, []string{`a.example. 60 IN TXT "` + spfOfWorld + `"`})
 	n.pass(2 * time.Hour)
 	pending(t, n.world)
 	checkNote(t, n.world, "a.example", "")

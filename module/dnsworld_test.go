@@ -133,6 +133,30 @@ func (n *named) records(t *testing.T, name string, typ uint16) (values []string)
 	return values
 }
 
+// edited is the zone changed by somebody else: these records taken away and added.
+func (n *named) edited(t *testing.T, zone string, remove, add []string) {
+	t.Helper()
+	u := new(wire.Msg)
+	u.SetUpdate(wire.Fqdn(zone))
+	for _, part := range []struct {
+		lines []string
+		into  func([]wire.RR)
+	}{{remove, u.Remove}, {add, u.Insert}} {
+		for _, line := range part.lines {
+			rr, err := wire.NewRR(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			part.into([]wire.RR{rr})
+		}
+	}
+	u.SetTsig(nameserver.KeyName+".", wire.HmacSHA256, 300, time.Now().Unix())
+	c := wire.Client{Net: "tcp", TsigSecret: map[string]string{nameserver.KeyName + ".": nameserver.KeySecret}}
+	if answer, _, err := c.Exchange(u, n.bind.Addr().String()); err != nil || answer.Rcode != wire.RcodeSuccess {
+		t.Fatal(answer, err)
+	}
+}
+
 func (n *named) serial(t *testing.T, zone string) string {
 	t.Helper()
 	return strings.Join(n.records(t, zone, wire.TypeSOA), " ")

@@ -74,13 +74,16 @@ func secretless(t *testing.T, w *world) {
 }
 
 func TestRecordsAreWithdrawnFromTheFormerServer(t *testing.T) {
-	const others = "\n@ TXT \"verify=1\"\n@ MX 20 backup.host.example.\n"
+	const others = "\n@ TXT \"verify=1\"\n"
+	backup := []string{"a.example. 3600 IN MX 20 backup.host.example."} // beside ours
 	n, to := moved(t, "a.example"+others, "gone.example")
 	addSigned(t, n.world, "a.example")
 	addSigned(t, n.world, "gone.example")
 	pending(t, n.world)
+	n.edited(t, "a.example", nil, backup)
 	n.set(t, "dns_server", to.bind.Addr().String())
 	pending(t, n.world)
+	to.edited(t, "a.example", nil, backup)
 	to.hasRecords(t, "a.example", wire.TypeTXT, spfOfWorld, "verify=1")
 	group(t, n.DeleteDomains, as("user1"), "gone.example")
 

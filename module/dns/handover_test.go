@@ -80,18 +80,19 @@ func lines(t *testing.T, r mail.Record) []string {
 func TestNeighboursAtTheSameNameStay(t *testing.T) {
 	ns, s := startZone(t, `@ 900 TXT "google-site-verification=x"
 @ 900 TXT "say \"hi\"; \\ \007" "and more"
-@ 900 MX 20 backup.elsewhere.example.
+@ 900 MX 20 host.example.
 mail 900 A 192.0.2.99
 `)
 	spf := txt("example.com", mail.ForSPF, "v=spf1 ip4:192.0.2.1 ~all")
 	mx := mail.RecordChange{Record: mail.Record{Name: "example.com", Type: mail.TypeMX, TTL: 300, Values: []string{"10 host.example"}, Why: mail.ForMX}, Ours: []string{"10 host.example"}}
 	a := mail.RecordChange{Record: mail.Record{Name: "mail.example.com", Type: mail.TypeA, TTL: 300, Values: []string{"192.0.2.1", "192.0.2.99"}, Why: mail.ForHost}, Ours: []string{"192.0.2.1"}}
-	for _, c := range []mail.RecordChange{spf, mx, a} {
+	backup := mail.RecordChange{Record: mail.Record{Name: "example.com", Type: mail.TypeMX, TTL: 900, Values: []string{"30 backup.elsewhere.example"}}} // somebody else's
+	for _, c := range []mail.RecordChange{spf, mx, a, backup} {
 		checkHanded(t, one(t, s, c), mail.Published, "")
 	}
 	theirs := []string{`900 "google-site-verification=x"`, `900 "say \"hi\"; \\ \007" "and more"`}
 	checkLook(t, ns.Addr(), "example.com", wire.TypeTXT, append([]string{`900 "v=spf1 ip4:192.0.2.1 ~all"`}, theirs...)...)
-	checkLook(t, ns.Addr(), "example.com", wire.TypeMX, "900 20 backup.elsewhere.example.", "900 10 host.example.")
+	checkLook(t, ns.Addr(), "example.com", wire.TypeMX, "900 20 host.example.", "900 30 backup.elsewhere.example.", "900 10 host.example.")
 	checkLook(t, ns.Addr(), "mail.example.com", wire.TypeA, "900 192.0.2.1", "900 192.0.2.99")
 	if o := one(t, s, a); !slices.Equal(o.Foreign, []string{"192.0.2.99"}) {
 		t.Errorf("what stood before us is told: %+v", o)
@@ -102,12 +103,16 @@ mail 900 A 192.0.2.99
 	checkHanded(t, one(t, s, spf), mail.Published, "")
 	checkLook(t, ns.Addr(), "example.com", wire.TypeTXT, append([]string{`900 "v=spf1 ip4:192.0.2.2 ~all"`}, theirs...)...)
 
+	// With another's behind it, too.
+	mx.Values, mx.Ours = []string{"10 new.example"}, []string{"10 host.example", "10 new.example"}
+	checkHanded(t, one(t, s, mx), mail.Published, "")
+
 	for _, c := range []mail.RecordChange{spf, mx, a} {
 		c.Remove = true
 		checkHanded(t, one(t, s, c), mail.Published, "")
 	}
 	checkLook(t, ns.Addr(), "example.com", wire.TypeTXT, theirs...)
-	checkLook(t, ns.Addr(), "example.com", wire.TypeMX, "900 20 backup.elsewhere.example.")
+	checkLook(t, ns.Addr(), "example.com", wire.TypeMX, "900 20 host.example.", "900 30 backup.elsewhere.example.")
 	checkLook(t, ns.Addr(), "mail.example.com", wire.TypeA, "900 192.0.2.99")
 }
 
@@ -131,6 +136,7 @@ func TestLifetimeOfOurOwnFollowsTheChange(t *testing.T) {
 
 func TestAnotherPolicyIsAConflictAndStays(t *testing.T) {
 	ns, s := startZone(t, `@ TXT "v=spf1 include:_spf.provider.example -all"
+later MX 20 mx.provider.example.
 _dmarc TXT "v=DMARC1; p=reject"
 dkim._domainkey TXT "v=DKIM1; p="
 same TXT "v=spf1 ip4:192.0.2.1/32 ~all"
@@ -147,6 +153,7 @@ mail A 192.0.2.99
 		{txt("_dmarc.example.com", mail.ForDMARC, "v=DMARC1; p=none"), mail.CheckDMARCDiffers, "v=DMARC1; p=none"},
 		{txt("dkim._domainkey.example.com", mail.ForDKIM, "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="), mail.CheckDKIMRevoked, ""},
 		{mail.RecordChange{Record: mail.Record{Name: "example.com", Type: mail.TypeMX, Values: []string{"10 host.example"}, Why: mail.ForMX}}, mail.CheckMXElsewhere, "10 host.example"},
+		{mail.RecordChange{Record: mail.Record{Name: "later.example.com", Type: mail.TypeMX, Values: []string{"10 host.example"}, Why: mail.ForMX}}, mail.CheckMXElsewhere, "10 host.example"},
 		{mail.RecordChange{Record: mail.Record{Name: "mail.example.com", Type: mail.TypeA, Values: []string{"192.0.2.1"}, Why: mail.ForHost}}, mail.CheckHostOther, "192.0.2.1"},
 	} {
 		o := one(t, s, c.change)

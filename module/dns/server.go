@@ -164,7 +164,7 @@ func planOf(c mail.RecordChange, there []dns.RR) (plan, error) {
 	}
 	var wanted []string
 	if !c.Remove {
-		if v := c.Beside(others); v.State == mail.Wrong {
+		if v := c.Beside(others, len(ours) > 0); v.State == mail.Wrong {
 			return plan{verdict: v}, nil
 		} else if v.State == mail.Right {
 			p.foreign = others

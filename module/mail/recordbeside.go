@@ -9,12 +9,13 @@ import (
 // Beside says how r gets along with values that are not ours at its name and type:
 // Right, one of them means the same and r need not be added; Wrong, r among them
 // would do harm, and the verdict says what is to be done; Unknown, r may be added,
-// they are no business of r's.
+// they are no business of r's. Stands says that a value of ours is there already.
 //
 // A second SPF, DMARC or DKIM record makes receivers heed none. A second address
-// leads half of all programs elsewhere. An MX beside another one of the same or a
-// better preference divides the domain's mail, or gets none of it.
-func (r Record) Beside(others []string) Verdict {
+// leads half of all programs elsewhere. An MX in front of another's takes the
+// domain's mail over; beside one of the same or a better preference it divides the
+// mail, or gets none of it, also where it was there first.
+func (r Record) Beside(others []string, stands bool) Verdict {
 	free := Verdict{State: Unknown}
 	switch r.Why {
 	case ForSPF:
@@ -22,7 +23,16 @@ func (r Record) Beside(others []string) Verdict {
 	case ForDMARC:
 		others = slices.DeleteFunc(slices.Clone(others), func(s string) bool { return !IsDMARC(s) })
 	case ForDKIM:
-	case ForMX, ForHost:
+	case ForMX:
+		found := slices.Clone(others)
+		if stands {
+			found = append(found, r.Values...)
+		}
+		if v := r.Compare(found, Evidence{}); len(others) > 0 && v.State == Wrong {
+			return v
+		}
+		return free
+	case ForHost:
 		if v := r.Compare(append(slices.Clone(others), r.Values...), Evidence{}); v.State == Wrong {
 			return v
 		}

@@ -172,33 +172,41 @@ func TestWhatOthersHaveBesideOurs(t *testing.T) {
 	for _, c := range []struct {
 		why    Purpose
 		others []string
+		stands bool
 		state  State
 		text   string
 	}{
-		{ForSPF, nil, Unknown, ""},
-		{ForSPF, []string{"google-site-verification=x"}, Unknown, ""},
-		{ForSPF, []string{"v=spf1 ip4:192.0.2.1/32 ip4:192.0.2.2 ip6:2001:DB8::1 ~all"}, Right, CheckOK},
-		{ForSPF, []string{"v=spf1 mx -all", "x"}, Wrong, CheckSPFDenies},
-		{ForSPF, []string{"v=spf1 mx -all", "v=spf1 a"}, Wrong, CheckSPFSeveral},
-		{ForDMARC, []string{"v=DMARC1; p=reject"}, Wrong, CheckDMARCDiffers},
-		{ForDMARC, []string{"v=DMARC1; p=none; rua=mailto:admin@example.com;"}, Right, CheckOK},
-		{ForDMARC, []string{"v=spf1 -all"}, Unknown, ""},
-		{ForDKIM, []string{"p=" + keyOfRFC6376}, Wrong, CheckDKIMOther},
-		{ForMX, nil, Unknown, ""},
-		{ForMX, []string{"5 elsewhere.example"}, Wrong, CheckMXElsewhere},
-		{ForMX, []string{"10 elsewhere.example"}, Wrong, CheckMXElsewhere},
-		{ForMX, []string{"20 backup.example"}, Unknown, ""},
-		{ForMX, []string{"0 ."}, Wrong, CheckMXNull},
-		{ForHost, nil, Unknown, ""},
-		{ForHost, []string{"192.0.2.1"}, Unknown, ""},
-		{ForHost, []string{"192.0.2.77"}, Wrong, CheckHostOther},
+		{ForSPF, nil, false, Unknown, ""},
+		{ForSPF, []string{"google-site-verification=x"}, false, Unknown, ""},
+		{ForSPF, []string{"v=spf1 ip4:192.0.2.1/32 ip4:192.0.2.2 ip6:2001:DB8::1 ~all"}, false, Right, CheckOK},
+		{ForSPF, []string{"v=spf1 mx -all", "x"}, false, Wrong, CheckSPFDenies},
+		{ForSPF, []string{"v=spf1 mx -all", "v=spf1 a"}, false, Wrong, CheckSPFSeveral},
+		{ForDMARC, []string{"v=DMARC1; p=reject"}, false, Wrong, CheckDMARCDiffers},
+		{ForDMARC, []string{"v=DMARC1; p=none; rua=mailto:admin@example.com;"}, false, Right, CheckOK},
+		{ForDMARC, []string{"v=spf1 -all"}, false, Unknown, ""},
+		{ForDKIM, []string{"p=" + keyOfRFC6376}, false, Wrong, CheckDKIMOther},
+		{ForMX, nil, false, Unknown, ""},
+		{ForMX, []string{"5 elsewhere.example"}, false, Wrong, CheckMXElsewhere},
+		{ForMX, []string{"10 elsewhere.example"}, false, Wrong, CheckMXElsewhere},
+		{ForMX, []string{"20 backup.example"}, false, Wrong, CheckMXElsewhere},
+		{ForMX, []string{"0 ."}, false, Wrong, CheckMXNull},
+		{ForMX, []string{"10 host.panel.example"}, false, Unknown, ""},
+		{ForMX, []string{"5 HOST.panel.example.", "20 backup.example"}, false, Unknown, ""},
+		{ForMX, nil, true, Unknown, ""},
+		{ForMX, []string{"5 elsewhere.example"}, true, Wrong, CheckMXElsewhere},
+		{ForMX, []string{"10 elsewhere.example"}, true, Wrong, CheckMXElsewhere},
+		{ForMX, []string{"20 backup.example"}, true, Unknown, ""},
+		{ForMX, []string{"0 ."}, true, Wrong, CheckMXNull},
+		{ForHost, nil, false, Unknown, ""},
+		{ForHost, []string{"192.0.2.1"}, false, Unknown, ""},
+		{ForHost, []string{"192.0.2.77"}, false, Wrong, CheckHostOther},
 	} {
-		v := recordFor(t, c.why).Beside(c.others)
+		v := recordFor(t, c.why).Beside(c.others, c.stands)
 		if v.State != c.state || v.Text != c.text {
-			t.Errorf("%s beside %q: %+v", c.why, c.others, v)
+			t.Errorf("%s beside %q, stands %t: %+v", c.why, c.others, c.stands, v)
 		}
 	}
-	v := recordFor(t, ForSPF).Beside([]string{"v=spf1 mx -all"})
+	v := recordFor(t, ForSPF).Beside([]string{"v=spf1 mx -all"}, false)
 	if want := "v=spf1 ip4:192.0.2.1 ip4:192.0.2.2 ip6:2001:db8::1 mx -all"; v.Proposal != want {
 		t.Errorf("proposal %q", v.Proposal)
 	}
