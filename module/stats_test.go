@@ -184,6 +184,22 @@ func TestOldCountsAreDropped(t *testing.T) {
 	}
 }
 
+// Nobody may look for so long that logs are removed meanwhile.
+func TestRenewCounts(t *testing.T) {
+	w := newWorld(t)
+	add(t, w, as("user1"), "a.example")
+	logs(t, w, w.Module.db.Now(), "accepted a.example", "sent a.example")
+	if err := w.Renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(w.dir, files.Debian.EximLog())); err != nil {
+		t.Fatal(err)
+	}
+	if got := total(countsOf(t, w, as("user1"), "a.example", "1")); got != "accepted 1 sent 1" {
+		t.Errorf("counted before the log was removed: %q", got)
+	}
+}
+
 // Two processes that count at once count each line once.
 func TestTwoWhoCountCountOnce(t *testing.T) {
 	w := newWorld(t)

@@ -46,7 +46,7 @@ const roundsAtOnce = 1000
 
 // Renew does everything that is due and waits for time alone: hands over records that
 // could not be, ends old keys and makes new ones, removes for good what was deleted,
-// renews certificates. It is for a process that nobody calls.
+// renews certificates, counts letters. It is for a process that nobody calls.
 func (m *Module) Renew(ctx context.Context) error {
 	var failed error
 	for range roundsAtOnce {
@@ -65,7 +65,7 @@ func (m *Module) Renew(ctx context.Context) error {
 			break
 		}
 	}
-	return errors.Join(failed, m.Purge(ctx), m.Orders(ctx), m.ForgetAnswers(ctx, m.db.Now()), ctx.Err())
+	return errors.Join(failed, m.Purge(ctx), m.Orders(ctx), m.ForgetAnswers(ctx, m.db.Now()), m.Count(ctx), ctx.Err())
 }
 
 // errNoPanel is the answer to what only the panel knows.
