@@ -2,21 +2,19 @@ package module
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"maildomain/module/acme"
-	"maildomain/module/dns"
 	"maildomain/module/mail"
 	"maildomain/module/store"
 )
 
 const (
 	ordersAtOnce = 4
+	ordersOfOne  = 3               // owner, of these: whose take long hold up nobody else
 	ordersRead   = 64              // of those that are due, at one go
 	orderLimit   = 5 * time.Minute // for one
 	orderGlance  = time.Second     // between two looks for new ones while others are under way
@@ -24,27 +22,9 @@ const (
 	awayRest     = time.Minute     // for the panel to connect
 )
 
-// orders are the certificates that are being ordered.
-type orders struct {
-	roots *x509.CertPool // that authorities are trusted by; nil: the system's
-	dial  dns.Dialer     // that they are reached by; nil: net.Dialer
-	reach dns.Dialer     // that our own proofs are looked at by; nil: net.Dialer
-
-	rested  bool                 // the first round of this process is over
-	opening sync.Mutex           // one account at a time
-	signed  map[string]time.Time // certificates that were made anew, and when
-
-	mu      sync.Mutex
-	names   map[mail.Name]bool // in the orders that are under way
-	proving map[heldProof]bool // that are to stand
-}
-
 // Ordering says that certificates are being ordered, or to be ordered by now.
 func (m *Module) Ordering(ctx context.Context) bool {
-	m.orders.mu.Lock()
-	under := len(m.orders.names) > 0
-	m.orders.mu.Unlock()
-	if under {
+	if m.orders.some() {
 		return true
 	}
 	due := false
@@ -88,7 +68,7 @@ func (m *Module) workOff(ctx context.Context) error {
 	tried := map[string]time.Time{}
 	var failed error
 	for under := 0; ; {
-		var next *store.OrderRow
+		var next *dueOrder
 		if under < ordersAtOnce && ctx.Err() == nil {
 			var err error
 			if next, err = m.nextOrder(ctx, tried); err != nil {
@@ -115,41 +95,45 @@ func (m *Module) workOff(ctx context.Context) error {
 	}
 }
 
+// A dueOrder is an order that is to be tried, for a domain of an owner; the server's own
+// has none.
+type dueOrder struct {
+	store.OrderRow
+	owner string
+}
+
 // nextOrder is an order that is due, and of whose names none is being ordered, which
 // is then noted to be; nil where there is none. One that was tried when it was due
 // then is not tried again.
-func (m *Module) nextOrder(ctx context.Context, tried map[string]time.Time) (*store.OrderRow, error) {
-	var due []store.OrderRow
-	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		due, err = tx.OrdersDue(ctx, ordersRead)
+func (m *Module) nextOrder(ctx context.Context, tried map[string]time.Time) (next *dueOrder, err error) {
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		next = nil
+		due, err := tx.OrdersDue(ctx, ordersRead, m.orders.busy()...)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(due, func(o store.OrderRow) bool {
+			at, was := tried[o.Domain]
+			return (!was || !at.Equal(o.Due)) && !m.orders.under(o.Names)
+		})
+		if i < 0 {
+			return nil
+		}
+		d, _, err := tx.Domain(ctx, mail.StoredName(due[i].Domain))
+		next = &dueOrder{due[i], d.Owner}
 		return err
 	})
-	m.orders.mu.Lock()
-	defer m.orders.mu.Unlock()
-	for _, o := range due {
-		if at, was := tried[o.Domain]; was && at.Equal(o.Due) || slices.ContainsFunc(o.Names, func(n mail.Name) bool { return m.orders.names[n] }) {
-			continue
-		}
-		if m.orders.names == nil {
-			m.orders.names = map[mail.Name]bool{}
-		}
-		for _, n := range o.Names {
-			m.orders.names[n] = true
-		}
-		return &o, err
+	if err != nil || next == nil {
+		return nil, err
 	}
-	return nil, err
+	m.orders.begin(next)
+	return next, nil
 }
 
 // order does one order, and notes what became of it.
-func (m *Module) order(ctx context.Context, o store.OrderRow) error {
-	defer func(names []mail.Name) {
-		m.orders.mu.Lock()
-		defer m.orders.mu.Unlock()
-		for _, n := range names {
-			delete(m.orders.names, n)
-		}
-	}(o.Names)
+func (m *Module) order(ctx context.Context, due dueOrder) error {
+	defer m.orders.end(&due)
+	o := due.OrderRow
 	limited, cancel := context.WithTimeoutCause(ctx, orderLimit, errSlow)
 	defer cancel()
 	w, wanted, err := m.wish(limited, o)

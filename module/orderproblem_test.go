@@ -1,8 +1,13 @@
 package module
 
 import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"os"
@@ -15,6 +20,7 @@ import (
 
 	"maildomain/module/acme"
 	"maildomain/module/mail"
+	"maildomain/module/store"
 	"maildomain/tests/authority"
 	"maildomain/tests/nameserver"
 )
@@ -235,6 +241,92 @@ func TestLimitOfTheAccountHoldsEveryOrder(t *testing.T) {
 	for _, n := range names {
 		o.has(t, n, "mail."+n)
 	}
+}
+
+// Each order waits as after a failure of its own, whoever met the fault of the authority.
+func TestOrderThatIsNewDoesNotWaitForADayWithAnOldOne(t *testing.T) {
+	o := newOrdering(t, "b.example")
+	o.letsencrypt(t, "a.example")
+	o.letsencrypt(t, "b.example")
+	old := *o.row(t, "a.example")
+	old.Failures = 6
+	o.putOrder(t, old)
+	w := wish{order: old}
+	if err := o.unfilled(t.Context(), w, &acme.Problem{Kind: acme.Unreachable, Text: "acme_unreachable"}); err != nil {
+		t.Fatal(err)
+	}
+	now := o.now
+	if row := o.waits(t, "a.example", "unreachable", "acme_unreachable"); row.Due.Sub(now) < 23*time.Hour {
+		t.Errorf("due at %v", row.Due)
+	}
+	if row := o.waits(t, "b.example", "unreachable", "acme_unreachable"); row.Due.Sub(now) > time.Hour || row.Failures != 0 {
+		t.Errorf("due at %v after %d", row.Due, row.Failures)
+	}
+}
+
+func (o *ordering) putOrder(t *testing.T, row store.OrderRow) {
+	t.Helper()
+	if err := o.db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.PutOrder(ctx, row) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An order may be slow by the servers of whose it is: that is nobody else's.
+func TestSlowOrderPutsOffNoOtherOne(t *testing.T) {
+	o := newOrdering(t, "b.example")
+	o.letsencrypt(t, "a.example")
+	o.letsencrypt(t, "b.example")
+	if err := o.unfilled(t.Context(), wish{order: *o.row(t, "a.example")}, errSlow); err != nil {
+		t.Fatal(err)
+	}
+	o.waits(t, "a.example", "slow", "acme_slow")
+	if row := o.row(t, "b.example"); row.Due.After(o.now) || row.Kind != "" {
+		t.Errorf("%+v", row)
+	}
+}
+
+func TestSlowOrdersOfOneOwnerLeaveRoomForOthers(t *testing.T) {
+	slow := []string{"a.example", "b.example", "c.example", "d.example", "e.example"}
+	o := newOrdering(t, append(slow[1:], "z.example")...)
+	goOn := make(chan struct{})
+	o.ca.Stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if body, err := io.ReadAll(r.Body); err == nil {
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			if r.URL.Path == "/order-plz" && !strings.Contains(payload(body), "mail.z.example") {
+				<-goOn
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+	for _, n := range slow {
+		o.letsencrypt(t, n)
+	}
+	if _, err := o.AddDomain(t.Context(), as("user2"), dnsEdit("name", "z.example", "secure", "on", "ssl_name", "letsencrypt")); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- o.Orders(t.Context()) }()
+	for end := time.Now().Add(25 * time.Second); o.row(t, "z.example") != nil && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if row := o.row(t, "z.example"); row != nil {
+		t.Errorf("it waits: %+v", *row)
+	}
+	close(goOn)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range append(slow, "z.example") {
+		o.has(t, n, "mail."+n)
+	}
+}
+
+// payload is what a request to an authority says (RFC 7515 section 7.2.1).
+func payload(body []byte) string {
+	var signed struct{ Payload string }
+	_ = json.Unmarshal(body, &signed) // else it says nothing
+	text, _ := base64.RawURLEncoding.DecodeString(signed.Payload)
+	return string(text)
 }
 
 func TestAuthorityThatIsDownForADay(t *testing.T) {

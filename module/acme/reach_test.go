@@ -8,9 +8,12 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"maildomain/module/acme"
+	"maildomain/module/mail"
 )
 
 // to leads every name to one address, as the DNS of a test would.
@@ -37,6 +40,54 @@ func TestProofThatOnlyWeCanSeeIsSeenBeforeTheAuthorityLooks(t *testing.T) {
 	p := problem(t, err, acme.NotHere, "acme_reach_other")
 	if p.Args["name"] != "mail.a.example" || p.Args["detail"] != "404 Not Found" || w.count("chalZ") != asked || w.web.left() != 0 {
 		t.Errorf("%v, %v, asked %d times", p, p.Args, w.count("chalZ")-asked)
+	}
+}
+
+// An address that swallows packets costs the time of one look, however many names lead there.
+func TestProofsAreLookedAtTogether(t *testing.T) {
+	var ns []mail.Name
+	for i := range 64 {
+		ns = append(ns, names(t, fmt.Sprintf("mail%d.a.example", i))...)
+	}
+	var mu sync.Mutex
+	under, most, all := 0, 0, 0
+	together := make(chan struct{})
+	h := acme.HTTP{Check: func(ctx context.Context, _ mail.Name, _, _ string) error {
+		if end, has := ctx.Deadline(); !has || time.Until(end) > 30*time.Second {
+			t.Errorf("until %v", end)
+		}
+		mu.Lock()
+		under++
+		all++
+		if most = max(most, under); under == 8 && most == 8 {
+			close(together)
+		}
+		mu.Unlock()
+		select {
+		case <-together:
+		case <-ctx.Done():
+			t.Error("one after the other")
+		}
+		mu.Lock()
+		under--
+		mu.Unlock()
+		return nil
+	}}
+	if err := h.Shows(t.Context(), ns, "token", "proof"); err != nil || all != len(ns) || most > 32 {
+		t.Errorf("%v; %d looks, %d at once", err, all, most)
+	}
+	wrong := &acme.Problem{Kind: acme.NotHere, Name: ns[40], Text: "acme_reach_refused"}
+	h.Check = func(_ context.Context, n mail.Name, _, _ string) error {
+		if n == ns[40] {
+			return wrong
+		}
+		return nil
+	}
+	reached(t, h.Shows(t.Context(), ns, "token", "proof"), "acme_reach_refused")
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := h.Shows(over, ns, "token", "proof"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 

@@ -40,9 +40,15 @@ func (tx *Tx) Order(ctx context.Context, domain string) (o OrderRow, found bool,
 	return o, found, err
 }
 
-// OrdersDue are the orders to be tried by now, at most most.
-func (tx *Tx) OrdersDue(ctx context.Context, most int) (os []OrderRow, err error) {
-	err = tx.rows(ctx, `SELECT `+orderColumns+` FROM ssl_order WHERE due <= ? ORDER BY due, domain LIMIT ?`, []any{tx.Now.UnixMilli(), most}, func(r *sql.Rows) error {
+// OrdersDue are the orders to be tried by now, at most most, without those for domains
+// of these owners.
+func (tx *Tx) OrdersDue(ctx context.Context, most int, without ...string) (os []OrderRow, err error) {
+	args := []any{tx.Now.UnixMilli()}
+	for _, owner := range without {
+		args = append(args, owner)
+	}
+	err = tx.rows(ctx, `SELECT `+orderColumns+` FROM ssl_order WHERE due <= ? AND NOT EXISTS (SELECT 1 FROM domain d WHERE d.name = ssl_order.domain
+		AND d.owner IN (`+strings.TrimPrefix(strings.Repeat(",?", len(without)), ",")+`)) ORDER BY due, domain LIMIT ?`, append(args, most), func(r *sql.Rows) error {
 		o, err := scanOrder(r.Scan)
 		os = append(os, o)
 		return err
