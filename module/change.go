@@ -204,7 +204,7 @@ func (m *Module) remake(ctx context.Context, tx *store.Tx, by Actor, n mail.Name
 			return nil, err
 		}
 	}
-	if facts.handsOver(before, was.Keys) || facts.handsOver(after, is.Keys) {
+	if facts.mode != mail.DNSByHand {
 		if err := m.want(ctx, tx, d, facts, after, is.Keys); err != nil {
 			return nil, err
 		}

@@ -206,7 +206,7 @@ func (m *Module) bringDomainBack(ctx context.Context, tx *store.Tx, by Actor, ow
 	if err := m.unbury(ctx, tx, did, d); err != nil {
 		return nil, err
 	}
-	if dnsFacts.handsOver(&back, d.Keys) {
+	if dnsFacts.mode != mail.DNSByHand {
 		if err := m.want(ctx, tx, did, dnsFacts, &back, d.Keys); err != nil {
 			return nil, err
 		}

@@ -33,6 +33,8 @@ type Reading struct {
 	Findings []store.Finding // of a check: of records and of addresses that mail leaves from
 
 	Former []store.FormerRow // values that stand with former name servers still
+
+	rows []store.RecordRow
 }
 
 // DomainRecords are the records that the mail domain elid needs. It asks nobody.
@@ -46,12 +48,11 @@ func (m *Module) DomainRecords(ctx context.Context, by Actor, elid string) (Read
 		return Reading{}, err
 	}
 	r := Reading{Domain: d}
-	var rows []store.RecordRow
 	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		if r.Keys, err = tx.KeysOf(ctx, d.Name); err != nil {
 			return err
 		}
-		if rows, err = tx.RecordsOf(ctx, d.Name); err != nil {
+		if r.rows, err = tx.RecordsOf(ctx, d.Name); err != nil {
 			return err
 		}
 		if r.Findings, err = tx.FindingsOf(ctx, d.Name); err != nil {
@@ -63,7 +64,7 @@ func (m *Module) DomainRecords(ctx context.Context, by Actor, elid string) (Read
 	if err != nil {
 		return r, err
 	}
-	pub, ok := facts.of(d, r.Keys)
+	pub, ok := facts.of(d, r.Keys, r.rows)
 	if !ok {
 		return r, &mail.Error{Kind: mail.Unavailable, Field: "mail_host", Text: "unavailable_mail_host"}
 	}
@@ -71,7 +72,7 @@ func (m *Module) DomainRecords(ctx context.Context, by Actor, elid string) (Read
 	if err != nil {
 		return r, err
 	}
-	r.Records = recordStates(records, rows, r.Findings)
+	r.Records = recordStates(records, r.rows, r.Findings)
 	return r, nil
 }
 
@@ -105,7 +106,7 @@ func (m *Module) CheckDomain(ctx context.Context, by Actor, elid string) (Readin
 	if err != nil {
 		return r, err
 	}
-	r.Findings, err = m.check(ctx, r.Domain, r.Keys)
+	r.Findings, err = m.check(ctx, r)
 	if err != nil {
 		return r, err
 	}
@@ -116,7 +117,8 @@ func (m *Module) CheckDomain(ctx context.Context, by Actor, elid string) (Readin
 }
 
 // check is CheckDomain without keeping.
-func (m *Module) check(ctx context.Context, d mail.Domain, keys []mail.SigningKey) ([]store.Finding, error) {
+func (m *Module) check(ctx context.Context, r Reading) ([]store.Finding, error) {
+	d := r.Domain
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
 	facts, err := m.publication(ctx)
@@ -131,7 +133,7 @@ func (m *Module) check(ctx context.Context, d mail.Domain, keys []mail.SigningKe
 	if err != nil {
 		return nil, err
 	}
-	pub, ok := facts.of(d, keys)
+	pub, ok := facts.of(d, r.Keys, r.rows)
 	if !ok {
 		return nil, &mail.Error{Kind: mail.Unavailable, Field: "mail_host", Text: "unavailable_mail_host"}
 	}

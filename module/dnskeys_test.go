@@ -116,9 +116,10 @@ func TestSwitchedOffDKIMStopsSigningAtOnceAndKeepsItsRecord(t *testing.T) {
 	n.pass(mail.QueueLifetime)
 	pending(t, n.world)
 	n.hasRecords(t, "dkim._domainkey.a.example", wire.TypeTXT)
-	n.hasRecords(t, "a.example", wire.TypeMX) // nothing is to stand for it any more
+	n.hasRecords(t, "a.example", wire.TypeMX, "10 mx.host.example.") // its mail comes as before
+	n.hasRecords(t, "a.example", wire.TypeTXT, spfOfWorld)
 	checkKeys(t, n.world, "a.example", "")
-	checkRows(t, n.world, "a.example", "", 0)
+	checkRows(t, n.world, "a.example", mail.Published, 2)
 }
 
 func TestKeysTurnOverByThemselves(t *testing.T) {

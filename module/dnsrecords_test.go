@@ -200,6 +200,66 @@ func TestRecordsFollowTheMailHostAndTheServersAddresses(t *testing.T) {
 	}
 }
 
+// What mail comes by stands for as long as the domain, whatever else is switched off.
+func TestLivingDomainKeepsItsMXWhateverIsSwitchedOff(t *testing.T) {
+	both := []string{"192.0.2.1", "192.0.2.2"}
+	for _, c := range []struct {
+		on, off []string
+		host    []string
+	}{
+		{[]string{"dmarc", "on"}, []string{"dmarc", "off"}, nil},
+		{[]string{"dkim", "on", "dkim_keylen", "1024"}, []string{"dkim", "off"}, nil},
+		{[]string{"secure", "on"}, []string{"secure", "off"}, both},
+	} {
+		t.Run(c.on[0], func(t *testing.T) {
+			n := newNamed(t, "a.example")
+			if _, err := n.AddDomain(t.Context(), as("user1"), dnsEdit(append([]string{"name", "a.example"}, c.on...)...)); err != nil {
+				t.Fatal(err)
+			}
+			pending(t, n.world)
+			change(t, n.world, as("user1"), "a.example", dnsEdit(c.off...))
+			check := func(mx, spf string, host []string) {
+				t.Helper()
+				n.hasRecords(t, "a.example", wire.TypeMX, mx)
+				n.hasRecords(t, "a.example", wire.TypeTXT, spf)
+				n.hasRecords(t, "mail.a.example", wire.TypeA, host...)
+				n.hasRecords(t, "_dmarc.a.example", wire.TypeTXT)
+			}
+			check("10 mx.host.example.", spfOfWorld, c.host)
+			n.pass(mail.QueueLifetime)
+			pending(t, n.world)
+			check("10 mx.host.example.", spfOfWorld, c.host)
+			n.hasRecords(t, "dkim._domainkey.a.example", wire.TypeTXT)
+			change(t, n.world, as("user1"), "a.example", dnsEdit("greylist", "on"))
+			check("10 mx.host.example.", spfOfWorld, c.host)
+			checkNote(t, n.world, "a.example", "")
+			r, err := n.DomainRecords(t.Context(), as("user1"), "a.example")
+			if rows := recordRows(t, n.world, "a.example"); err != nil || len(c.host) > 0 && len(r.Records) != 4 || len(c.host) == 0 && len(r.Records) != 2 {
+				t.Errorf("shown are %+v of %+v, %v", r.Records, rows, err)
+			}
+
+			// They follow the server as those of others do.
+			follow(t, n.world)
+			n.set(t, "mail_host", "other.host.example")
+			n.people.mu.Lock()
+			n.people.params.ServerIPs = n.people.params.ServerIPs[1:]
+			n.people.mu.Unlock()
+			n.Doubt()
+			follow(t, n.world)
+			if len(c.host) > 0 {
+				c.host = c.host[1:]
+			}
+			check("10 other.host.example.", "v=spf1 ip4:192.0.2.2 ip6:2001:db8::1 ~all", c.host)
+
+			group(t, n.DeleteDomains, as("user1"), "a.example")
+			n.hasRecords(t, "a.example", wire.TypeMX)
+			n.hasRecords(t, "a.example", wire.TypeTXT)
+			n.hasRecords(t, "mail.a.example", wire.TypeA)
+			checkRows(t, n.world, "a.example", "", 0)
+		})
+	}
+}
+
 // Checked once an hour, not at each look.
 func TestWhatListsNoteIsCheckedAgain(t *testing.T) {
 	n := newNamed(t, "a.example")

@@ -156,7 +156,7 @@ func (m *Module) seen(ctx context.Context, d mail.Domain, keys []mail.SigningKey
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
-	pub, _ := facts.of(d, keys)
+	pub, _ := facts.of(d, keys, nil)
 	for _, k := range keys {
 		if k.State != mail.KeyNew {
 			continue

@@ -36,11 +36,15 @@ func (m *Module) publication(ctx context.Context) (publication, error) {
 	return publication{s.DNS, host, p.ServerIPs, p.DMARCTemplate}, nil
 }
 
-// of is what the records of one domain follow from; false where they cannot be said.
-func (p publication) of(d mail.Domain, keys []mail.SigningKey) (mail.Publication, bool) {
+// of is what the records of one domain follow from, given those that it has; false
+// where they cannot be said.
+func (p publication) of(d mail.Domain, keys []mail.SigningKey, rows []store.RecordRow) (mail.Publication, bool) {
 	pub := mail.Publication{Domain: d.Name, MailHost: p.host, Servers: p.servers, Outgoing: d.IP, Keys: mail.Publishes(keys)}
-	if d.Secure {
-		pub.Names = d.SecureAlias
+	for _, n := range d.SecureAlias {
+		// Without a certificate programs connect to it still.
+		if d.Secure || slices.ContainsFunc(rows, func(r store.RecordRow) bool { return r.Why == mail.ForHost && r.Name == n.String() && delivers(r) }) {
+			pub.Names = append(pub.Names, n)
+		}
 	}
 	if d.DMARC {
 		r, err := mail.DMARCTemplate(p.template, d.Name, d.Email)
@@ -58,19 +62,32 @@ func (p publication) of(d mail.Domain, keys []mail.SigningKey) (mail.Publication
 const plainDMARC = "v=DMARC1; p=none; rua=mailto:__email__"
 
 // handsOver says that the module puts the records of a domain into DNS: it does so
-// for those that have it sign or answer for them. Of others it shows them.
-func (p publication) handsOver(d *mail.Domain, keys []mail.SigningKey) bool {
-	return p.mode != mail.DNSByHand && d != nil && (d.DKIM || d.DMARC || d.Secure || len(keys) > 0)
+// for those that have it sign or answer for them, and goes on for those whose mail comes
+// by records that it put. Of others it shows them.
+func (p publication) handsOver(d *mail.Domain, keys []mail.SigningKey, rows []store.RecordRow) bool {
+	return p.mode != mail.DNSByHand && d != nil && (d.DKIM || d.DMARC || d.Secure || len(keys) > 0 || slices.ContainsFunc(rows, delivers))
+}
+
+// delivers says that mail comes or goes by a record that stands: as long as its domain
+// is there, it is missed.
+func delivers(r store.RecordRow) bool {
+	return r.Wanted && r.State == mail.Published && (r.Why == mail.ForMX || r.Why == mail.ForSPF || r.Why == mail.ForHost)
 }
 
 // want has the records of a domain as it is to be handed over after the commit, and
 // those that it needs no longer taken away.
 func (m *Module) want(ctx context.Context, tx *store.Tx, did *deed, p publication, d *mail.Domain, keys []mail.SigningKey) error {
 	n := did.domain
+	if d != nil {
+		n = d.Name
+	}
+	rows, err := tx.RecordsOf(ctx, n)
+	if err != nil {
+		return err
+	}
 	var records []mail.Record
-	if p.handsOver(d, keys) {
-		if pub, ok := p.of(*d, keys); ok {
-			var err error
+	if p.handsOver(d, keys, rows) {
+		if pub, ok := p.of(*d, keys, rows); ok {
 			if records, err = pub.Records(); err != nil {
 				return err
 			}
@@ -78,11 +95,8 @@ func (m *Module) want(ctx context.Context, tx *store.Tx, did *deed, p publicatio
 			return nil // what stands is as right as it was
 		}
 	}
-	if d != nil {
-		n = d.Name
-	}
 	did.needs = records
-	shifts, err := tx.WantRecords(ctx, n, records)
+	shifts, err := tx.WantRecords(ctx, n, rows, records)
 	if len(shifts) > 0 {
 		did.dns, did.records = append(did.dns, n), append(did.records, shifts...)
 	}

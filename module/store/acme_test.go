@@ -146,13 +146,17 @@ func TestProofStandsBesideTheDomainsRecords(t *testing.T) {
 	own := mail.Record{Name: "a.example", Type: mail.TypeTXT, TTL: 60, Values: []string{"v=spf1 -all"}, Why: mail.ForSPF}
 	proof := mail.Record{Name: "_acme-challenge.a.example", Type: mail.TypeTXT, TTL: 60, Values: []string{"digest"}, Why: mail.ForACME}
 	update(t, db, func(ctx context.Context, tx *Tx) error {
-		if _, err := tx.WantRecords(ctx, n, []mail.Record{own}); err != nil {
+		if _, err := tx.WantRecords(ctx, n, nil, []mail.Record{own}); err != nil {
 			return err
 		}
 		if err := tx.PutProof(ctx, n, proof); err != nil {
 			return err
 		}
-		_, err := tx.WantRecords(ctx, n, nil)
+		rows, err := tx.RecordsOf(ctx, n)
+		if err != nil {
+			return err
+		}
+		_, err = tx.WantRecords(ctx, n, rows, nil)
 		return err
 	})
 	wanted := func() (w []string) {

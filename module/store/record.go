@@ -59,13 +59,9 @@ type RecordShift struct {
 }
 
 // WantRecords makes the values that are to stand for a domain those of records; what
-// stood besides is to be taken away. It says what there is to hand over.
-func (tx *Tx) WantRecords(ctx context.Context, n mail.Name, records []mail.Record) (shifts []RecordShift, err error) {
-	have, err := tx.RecordsOf(ctx, n)
-	if err != nil {
-		return nil, err
-	}
-	was := slices.Clone(have)
+// of was, its RecordsOf, stood besides is to be taken away. It says what there is to hand over.
+func (tx *Tx) WantRecords(ctx context.Context, n mail.Name, was []RecordRow, records []mail.Record) (shifts []RecordShift, err error) {
+	have := slices.Clone(was)
 	shift := func(name string, t mail.RecordType) {
 		if slices.ContainsFunc(shifts, func(s RecordShift) bool { return s.Name == name && s.Type == t }) {
 			return
