@@ -2,7 +2,6 @@ package tests
 
 import (
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
@@ -10,26 +9,12 @@ import (
 	"maildomain/tests/world"
 )
 
-// freePorts are addresses of loopback where nobody listens.
-func freePorts(t *testing.T, n int) (addrs []string) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs
-}
-
 // A person asks at the panel what is really served, and is told of each port.
 func TestCheckTellsWhatEachMailServerShows(t *testing.T) {
 	lab.NeedRoot(t)
 	lab.Need(t, "exim4")
 	lab.NeedDovecot(t)
-	p := freePorts(t, 8)
+	p := lab.FreeAddrs(t, 8)
 	w := world.Start(t, world.Options{Module: []string{"--servers", fmt.Sprintf(
 		"smtp=%s submissions=%s submission=%s imap=%s imaps=%s pop3=%s pop3s=%s", p[0], p[1], p[2], p[3], p[4], p[5], p[6])}})
 	x := lab.Start(t, w.Root, lab.Options{Dovecot: true, Listen: p[0],

@@ -120,14 +120,18 @@ const (
 func TestLongInputIsRefusedAtOnce(t *testing.T) {
 	for _, unit := range []string{"a", "ü", "a.", "。", "xn--a-", "\u0301", "\u00ad", "क्\u200d", "\xff"} {
 		s := strings.Repeat(unit, 64<<10/len(unit)) + ".example"
-		began := time.Now()
-		_, err := ParseName(s)
-		_, errAddress := ParseAddress("a@" + s)
-		_, errLocal := ParseLocalPart(s)
-		if err == nil || errAddress == nil || errLocal == nil {
-			t.Errorf("64 KiB of %q were taken", unit)
+		took := time.Hour
+		for range 5 { // the best: other work goes on besides
+			began := time.Now()
+			_, err := ParseName(s)
+			_, errAddress := ParseAddress("a@" + s)
+			_, errLocal := ParseLocalPart(s)
+			took = min(took, time.Since(began))
+			if err == nil || errAddress == nil || errLocal == nil {
+				t.Fatalf("64 KiB of %q were taken", unit)
+			}
 		}
-		if took := time.Since(began); took > 50*time.Millisecond {
+		if took > 50*time.Millisecond {
 			t.Errorf("64 KiB of %q took %v", unit, took)
 		}
 	}

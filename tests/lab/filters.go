@@ -60,7 +60,7 @@ const Spam = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.3
 func StartPostgrey(t testing.TB, delay time.Duration) *Filter {
 	t.Helper()
 	dir := t.TempDir()
-	addr := freeAddr(t)
+	addr := FreeAddrs(t, 1)[0]
 	return startFilter(t, &Filter{Addr: addr, program: "/usr/sbin/postgrey", out: filepath.Join(dir, "out"), answers: accepts,
 		args: []string{"--inet=" + addr, "--dbdir=" + dir, fmt.Sprintf("--delay=%d", int(delay.Seconds())),
 			"--user=root", "--group=root", "--hostname=" + hostname, "--auto-whitelist-clients=0",
@@ -70,14 +70,19 @@ func StartPostgrey(t testing.TB, delay time.Duration) *Filter {
 // StartClamd runs clamd with one signature, that of Virus, and more lines of clamd.conf(5).
 func StartClamd(t testing.TB, more ...string) *Filter {
 	t.Helper()
-	return StartClamdOn(t, "127.0.0.1", more...)
+	return startClamd(t, FreeAddrs(t, 1)[0], more...)
 }
 
 // StartClamdOn is StartClamd on another address of this machine.
 func StartClamdOn(t testing.TB, address string, more ...string) *Filter {
 	t.Helper()
+	return startClamd(t, FreeAddrsOn(t, address, 1)[0], more...)
+}
+
+func startClamd(t testing.TB, addr string, more ...string) *Filter {
+	t.Helper()
 	dir := t.TempDir()
-	f := &Filter{Addr: freeAddrOn(t, address), program: "/usr/sbin/clamd", out: filepath.Join(dir, "out"), answers: pongs}
+	f := &Filter{Addr: addr, program: "/usr/sbin/clamd", out: filepath.Join(dir, "out"), answers: pongs}
 	conf := filepath.Join(dir, "clamd.conf")
 	host, port, _ := net.SplitHostPort(f.Addr)
 	write(t, filepath.Join(dir, "lab.ndb"), fmt.Sprintf("Lab.Virus:0:*:%x\n", Virus))
@@ -107,7 +112,7 @@ func StartSpamd(t testing.TB) *Filter {
 	}
 	write(t, filepath.Join(dir, "local.cf"), "use_bayes 0\nskip_rbl_checks 1\ndns_available no\n"+
 		"body GTUBE /"+gtube+"/\nscore GTUBE 1000\nbody LAB_SPAM /"+SpamLike+"/\nscore LAB_SPAM 7\n")
-	addr := freeAddr(t)
+	addr := FreeAddrs(t, 1)[0]
 	return startFilter(t, &Filter{Addr: addr, program: "/usr/sbin/spamd", out: filepath.Join(dir, "out"), answers: pongs,
 		args: []string{"-L", "-i", addr, "-u", "nobody", "-m", "2", "--min-children=1", "--configpath=" + dir, "--siteconfigpath=" + dir,
 			"-x", "-r", filepath.Join(dir, "pid"), "-s", "null"}})
@@ -237,21 +242,6 @@ func PutFilters(t testing.TB, root string, set map[string]any) {
 		text += fmt.Sprintf("%s: %v\n", key, v)
 	}
 	Put(t, root, files.Debian.Filters(), text)
-}
-
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	return freeAddrOn(t, "127.0.0.1")
-}
-
-func freeAddrOn(t testing.TB, address string) string {
-	t.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 func write(t testing.TB, name, text string) {

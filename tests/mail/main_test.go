@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -91,28 +92,23 @@ func as(uid int, program string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
 // A running is "make mail" as a person sees it.
 type running struct {
 	cmd   *exec.Cmd
 	lines chan string
 }
 
-// environment has free ports for everything.
-func environment(t *testing.T) []string {
+// environment has free ports for everything; SMTP listens at one that was chosen before,
+// if it is not empty. Passwords in clear are taken where both ends are 127.0.0.1.
+func environment(t *testing.T, listen string) []string {
 	t.Helper()
-	env := os.Environ()
-	for _, l := range new(demo).listeners() {
-		env = append(env, l.variable+"="+freeAddr(t))
+	env, listeners := os.Environ(), new(demo).listeners()
+	free := slices.DeleteFunc(lab.FreeAddrsOn(t, "127.0.0.1", len(listeners)+1), func(a string) bool { return a == listen })
+	for i, l := range listeners {
+		env = append(env, l.variable+"="+free[i])
+	}
+	if listen != "" {
+		env = append(env, "SMTP_LISTEN="+listen)
 	}
 	return env
 }
@@ -121,7 +117,7 @@ func start(t *testing.T, bin, data, listen string) *running {
 	t.Helper()
 	r := &running{cmd: exec.Command(filepath.Join(bin, "mail")), lines: make(chan string, 100)}
 	r.cmd.Dir = filepath.Dir(data)
-	r.cmd.Env = append(environment(t), "DATA="+filepath.Base(data), "SMTP_LISTEN="+listen)
+	r.cmd.Env = append(environment(t, listen), "DATA="+filepath.Base(data))
 	out, err := r.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +164,7 @@ func TestMakeMailShowsTheDefaultActionAtWork(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := listing(t, filepath.Join(d, "root"))
-			listen := freeAddr(t)
+			listen := lab.FreeAddrsOn(t, "127.0.0.1", 1)[0]
 			r := start(t, bin, d, listen)
 			r.until(t, "Exim listens on "+listen)
 			at := map[string]string{}
@@ -295,10 +291,7 @@ func TestMakeMailSaysWhatIsMissing(t *testing.T) {
 			defer cancel()
 			cmd := exec.CommandContext(ctx, filepath.Join(bin, "mail"))
 			cmd.Dir = "/"
-			cmd.Env = append(environment(t), "DATA="+c.data, "SMTP_LISTEN="+c.listen)
-			if c.listen == "" {
-				cmd.Env = cmd.Env[:len(cmd.Env)-1]
-			}
+			cmd.Env = append(environment(t, c.listen), "DATA="+c.data)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(c.uid), Gid: uint32(c.uid)}}
 			out, err := cmd.CombinedOutput()
 			if err == nil || !strings.Contains(string(out), c.want) || !strings.HasPrefix(string(out), "make mail: ") {

@@ -94,12 +94,7 @@ func newHouse(t *testing.T, zones ...string) *house {
 	if err := h.EditSettings(t.Context(), admin, mail.SettingsEditOf(set)); err != nil {
 		t.Fatal(err)
 	}
-	away, err := sink.Listen("127.0.0.1:0", nil) // an address to come back to
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.out = away.Addr()
-	_ = away.Close()
+	h.out = lab.FreeAddrs(t, 1)[0] // somebody listens there now and then
 	h.exim = lab.Start(t, root, lab.Options{Dovecot: true, Sink: h.out})
 	return h
 }
