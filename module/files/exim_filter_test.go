@@ -228,49 +228,6 @@ func TestListsOfDomainAndServer(t *testing.T) {
 	noPanic(t, x)
 }
 
-// A letter that is sent on, or that a program of this server hands over, comes to a
-// domain that has letters scanned by no other way than the scanner.
-func TestNoWayLeadsAroundTheVirusScan(t *testing.T) {
-	lab.NeedDovecot(t)
-	clamd := lab.StartClamd(t)
-	root := lab.NewRoot(t)
-	lab.PutDomain(t, root, "on.example", filtered("avcheck")...)
-	lab.PutDomain(t, root, "off.example", filtered()...)
-	lab.PutBoxes(t, root, "on.example", lab.Box{Name: "post"})
-	lab.PutBoxes(t, root, "off.example",
-		lab.Box{Name: "post", Forward: []string{"post@on.example"}},
-		lab.Box{Name: "many", Forward: []string{"post@on.example", "friend@foreign.test"}, DontSave: true})
-	putFilters(t, root, judges{clamd: clamd})
-	x := lab.Start(t, root, lab.Options{Dovecot: true})
-	for _, to := range []string{"post@off.example", "many@off.example"} {
-		for _, words := range []string{lab.Virus, "plain"} {
-			if got := sent(t, x, to, letterOf(words)); got != "taken" {
-				t.Fatalf("%s: %s", to, got)
-			}
-		}
-	}
-	local := func(words string) {
-		t.Helper()
-		script := "printf 'Subject: local\\n\\n" + words + "\\n' | /usr/sbin/exim4 -i post@on.example"
-		if status, out, err := x.Exec(limited(t), "/bin/sh", "-c", script); err != nil || status != 0 {
-			t.Fatal(status, out, err)
-		}
-	}
-	local(lab.Virus)
-	local("plain")
-	waitLog(t, x, "R=unscanned T=to_ourselves")
-	for _, l := range inbox(t, x, "post@on.example", 3) {
-		if strings.Contains(l, lab.Virus) {
-			t.Errorf("a virus arrived:\n%s", l)
-		}
-	}
-	inbox(t, x, "post@off.example", 2)
-	if log, err := x.Log(); err != nil || strings.Count(log, "rejected after DATA: "+hasVirus) != 3 {
-		t.Errorf("refused on the way: %v\n%s", err, log)
-	}
-	noFault(t, x)
-}
-
 // What people send is scanned where their domain or one that gets it has that on; it
 // is not greylisted, and nobody is asked to send it in parts.
 func TestWhatPeopleSendIsScannedWhole(t *testing.T) {

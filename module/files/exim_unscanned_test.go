@@ -1,0 +1,104 @@
+package files_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"maildomain/module/files"
+	"maildomain/tests/lab"
+)
+
+// local has a program of this server hand over a letter for post@on.example.
+func local(t *testing.T, x *lab.Exim, words string) {
+	t.Helper()
+	script := "printf 'Subject: local\\n\\n" + words + "\\n' | /usr/sbin/exim4 -i post@on.example"
+	if status, out, err := x.Exec(limited(t), "/bin/sh", "-c", script); err != nil || status != 0 {
+		t.Fatal(status, out, err)
+	}
+}
+
+// A letter that is sent on, or that a program of this server hands over, comes to a
+// domain that has letters scanned by no other way than the scanner.
+func TestNoWayLeadsAroundTheVirusScan(t *testing.T) {
+	lab.NeedDovecot(t)
+	clamd := lab.StartClamd(t)
+	root := lab.NewRoot(t)
+	lab.PutDomain(t, root, "on.example", filtered("avcheck")...)
+	lab.PutDomain(t, root, "off.example", filtered()...)
+	lab.PutBoxes(t, root, "on.example", lab.Box{Name: "post"})
+	lab.PutBoxes(t, root, "off.example",
+		lab.Box{Name: "post", Forward: []string{"post@on.example"}},
+		lab.Box{Name: "many", Forward: []string{"post@on.example", "friend@foreign.test"}, DontSave: true})
+	putFilters(t, root, judges{clamd: clamd})
+	x := lab.Start(t, root, lab.Options{Dovecot: true})
+	for _, to := range []string{"post@off.example", "many@off.example"} {
+		for _, words := range []string{lab.Virus, "plain"} {
+			if got := sent(t, x, to, letterOf(words)); got != "taken" {
+				t.Fatalf("%s: %s", to, got)
+			}
+		}
+	}
+	local(t, x, lab.Virus)
+	local(t, x, "plain")
+	waitLog(t, x, "R=unscanned T=to_ourselves")
+	for _, l := range inbox(t, x, "post@on.example", 3) {
+		if strings.Contains(l, lab.Virus) {
+			t.Errorf("a virus arrived:\n%s", l)
+		}
+	}
+	inbox(t, x, "post@off.example", 2)
+	if log, err := x.Log(); err != nil || strings.Count(log, "rejected after DATA: "+hasVirus) != 3 {
+		t.Errorf("refused on the way: %v\n%s", err, log)
+	}
+	noFault(t, x)
+}
+
+// A file of filters that is gone or cannot be read says nothing: who has letters scanned
+// gets none that was not.
+func TestLettersWaitWhileFiltersCannotBeRead(t *testing.T) {
+	lab.NeedDovecot(t)
+	clamd := lab.StartClamd(t)
+	root := lab.NewRoot(t)
+	lab.PutDomain(t, root, "on.example", filtered("avcheck")...)
+	lab.PutDomain(t, root, "off.example", filtered()...)
+	lab.PutBoxes(t, root, "on.example", lab.Box{Name: "post"})
+	lab.PutBoxes(t, root, "off.example", lab.Box{Name: "post"},
+		lab.Box{Name: "many", Forward: []string{"post@on.example", "post@off.example"}, DontSave: true})
+	putFilters(t, root, judges{clamd: clamd})
+	x := lab.Start(t, root, lab.Options{Dovecot: true})
+	name := filepath.Join(root, files.Debian.Filters())
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	local(t, x, lab.Virus)
+	local(t, x, "missing.")
+	if got := sent(t, x, "many@off.example", letterOf("sent on.", lab.Virus)); got != "taken" {
+		t.Error(got)
+	}
+	if r := ask(t, x, "post@on.example"); r.Code != 451 {
+		t.Errorf("missing: %s", replyLine(r))
+	}
+	inbox(t, x, "post@off.example", 1)
+	if err := os.Mkdir(name, 0o755); err != nil { // it can be read no better
+		t.Fatal(err)
+	}
+	runQueue(t, x)
+	if q, err := x.Queue(limited(t)); err != nil || len(q) != 3 {
+		t.Errorf("queue: %+v, %v", q, err)
+	}
+	inbox(t, x, "post@on.example", 0)
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	putFilters(t, root, judges{clamd: clamd})
+	runQueue(t, x)
+	if l := inbox(t, x, "post@on.example", 1)[0]; !strings.Contains(l, "missing.") {
+		t.Errorf("arrived:\n%s", l)
+	}
+	if log, err := x.Log(); err != nil || strings.Count(log, "rejected after DATA: "+hasVirus) != 2 ||
+		strings.Count(log, " accepted on.example") != 1 || strings.Count(log, " virus on.example") != 2 {
+		t.Errorf("refused on the way: %v\n%s", err, log)
+	}
+}
