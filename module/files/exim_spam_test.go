@@ -209,7 +209,7 @@ func killUnderLoad(t *testing.T, grey, spamd, clamd *lab.Filter) {
 	lab.PutBoxes(t, root, "on.example", lab.Box{Name: "post", Greylist: true, Spamassassin: true})
 	putFilters(t, root, judges{postgrey: grey, spamd: spamd, clamd: clamd})
 	x := lab.Start(t, root, lab.Options{Dovecot: true})
-	const senders, least, most = 3, 10, 150
+	const senders, least, most = 3, 10, 1000
 	var load sync.WaitGroup
 	var mu sync.Mutex
 	var plain []string          // letters that were taken
