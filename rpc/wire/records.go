@@ -30,7 +30,7 @@ const (
 	DNSPending   = "pending" // the core has it and is still to pass it on to its name server
 	DNSNoZone    = "no_zone"
 	DNSRefused   = "refused"
-	DNSConflict  = "conflict" // somebody else's record stands where there may be only one (SPF, DMARC)
+	DNSConflict  = "conflict" // what somebody else has there would do harm beside these values
 )
 
 // A DNSOutcome is what became of a DNSChange, in their order.

@@ -4,51 +4,100 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/miekg/dns"
 )
 
-// alone says whether SPF and DMARC records that d adds would be the only ones at the
-// server: with another beside it neither counts (RFC 7208 section 4.5, RFC 7489
-// section 6.6.3). What the server does not say is not held against it.
+// alone says whether the records that d adds get along with those that the server has
+// of others, by the rules of a module's records in a zone. What people wrote is held
+// against them only where one record makes another count for nothing (SPF, DMARC, DKIM);
+// what the server does not say is not held against anything.
 func (s *updateServer) alone(ctx context.Context, d difference) error {
+	type at struct{ name, typ string }
+	asked := map[at]bool{}
 	for _, r := range d.add {
-		kind := r.soleKind()
-		if kind == "" || r.typ != "TXT" {
+		if asked[at{r.name, r.typ}] || !r.exacting() {
 			continue
 		}
-		there, err := s.texts(ctx, r.name)
+		asked[at{r.name, r.typ}] = true
+		there, err := s.there(ctx, r.name, r.typ)
 		if err != nil {
 			return err
 		}
-		for _, value := range there {
-			other := record{name: r.name, typ: r.typ, value: value}
-			ours := func(o record) bool { return o.name == r.name && strings.Join(textStrings(o.value), "") == value }
-			if other.soleKind() == kind && !slices.ContainsFunc(slices.Concat(d.add, d.remove), ours) {
-				return fmt.Errorf("pass on to %s: %w: another %s record stands at %s there", s.addr, errContent, kind, r.name)
+		ours := func(o record) bool {
+			return slices.ContainsFunc(slices.Concat(d.add, d.remove, d.stay), func(r record) bool {
+				return r.name == o.name && r.typ == o.typ && r.answered() == o.value
+			})
+		}
+		var set, mine, others []record
+		for _, o := range slices.Concat(d.add, d.stay) {
+			if o.name == r.name && o.typ == r.typ && o.exacting() {
+				set = append(set, o)
 			}
+		}
+		for _, o := range there {
+			if ours(o) {
+				mine = append(mine, o)
+			} else {
+				others = append(others, o)
+			}
+		}
+		if conflicting(set, mine, others) != nil {
+			return fmt.Errorf("pass on to %s: %w: another %s record stands at %s there", s.addr, errContent, r.kind(), r.name)
 		}
 	}
 	return nil
 }
 
-// texts returns the texts that stand at a name at the server, as the library
-// escapes them.
-func (s *updateServer) texts(ctx context.Context, name string) ([]string, error) {
+// exacting says that not everything of others can stand beside r.
+func (r record) exacting() bool {
+	return r.typ != "CNAME" && r.soleKind() != "" || r.module != "" && slices.Contains([]string{"A", "AAAA", "MX"}, r.typ)
+}
+
+// answered is the value as there returns it.
+func (r record) answered() string {
+	if r.typ == "TXT" {
+		return strings.Join(textStrings(r.value), "")
+	}
+	return r.value
+}
+
+// there returns the records of that name and type that stand at the server; texts are
+// as the library escapes them.
+func (s *updateServer) there(ctx context.Context, name, typ string) ([]record, error) {
 	m := new(dns.Msg)
-	m.SetQuestion(dns.Fqdn(name), dns.TypeTXT)
+	m.SetQuestion(dns.Fqdn(name), dns.StringToType[typ])
 	m.RecursionDesired = false
 	client := dns.Client{Net: "tcp", Timeout: updateLimit}
 	answer, _, err := client.ExchangeContext(ctx, m, s.addr)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w: %w", s.addr, errUnreached, err)
 	}
-	var values []string
+	var rs []record
 	for _, rr := range answer.Answer {
-		if txt, ok := rr.(*dns.TXT); ok && strings.EqualFold(txt.Hdr.Name, dns.Fqdn(name)) {
-			values = append(values, strings.Join(txt.Txt, ""))
+		if !strings.EqualFold(rr.Header().Name, dns.Fqdn(name)) {
+			continue
 		}
+		r := record{name: name, typ: typ}
+		switch rr := rr.(type) {
+		case *dns.A:
+			r.value = rr.A.String()
+		case *dns.AAAA:
+			r.value = rr.AAAA.String()
+		case *dns.MX:
+			host := strings.ToLower(rr.Mx)
+			if host != "." {
+				host = strings.TrimSuffix(host, ".")
+			}
+			r.value = strconv.Itoa(int(rr.Preference)) + " " + host
+		case *dns.TXT:
+			r.value = strings.Join(rr.Txt, "")
+		default:
+			continue
+		}
+		rs = append(rs, r)
 	}
-	return values, nil
+	return rs, nil
 }

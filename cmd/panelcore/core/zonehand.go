@@ -155,7 +155,7 @@ func (t *zoneTx) hand(ctx context.Context, module, domain string, c wire.DNSChan
 			others = append(others, r)
 		}
 	}
-	if values := conflicting(set, others); values != nil {
+	if values := conflicting(set, mine, others); values != nil {
 		o.State, o.Others = wire.DNSConflict, values
 		return o, "", nil
 	}
@@ -207,19 +207,6 @@ func parseSet(module string, c wire.DNSChange) (set []record, why string) {
 		set = append(set, r)
 	}
 	return set, ""
-}
-
-// conflicting returns the values of others of which there may be one, and set has
-// one too.
-func conflicting(set, others []record) (values []string) {
-	for _, r := range set {
-		for _, o := range others {
-			if kind := r.soleKind(); kind != "" && kind == o.soleKind() {
-				values = append(values, o.value)
-			}
-		}
-	}
-	return values
 }
 
 // replace makes have into want, and touches nothing where they are the same.

@@ -93,6 +93,15 @@ func TestModulesRecordsGoIntoTheZone(t *testing.T) {
 	admin(t, p, "zone.record.edit", "plid", "example.com", "name", "@", "type", "TXT", "value", "a person's")
 	admin(t, p, "zone.record.edit", "plid", "example.net", "name", "_dmarc", "type", "TXT", "value", "v=DMARC1; p=reject")
 	admin(t, p, "zone.record.edit", "plid", "example.com", "name", "away", "type", "NS", "value", "ns.other.example")
+	for at, values := range map[string][]string{
+		"@ MX": {"10 mx.other.example", "20 mx.other.example"}, "b MX": {"20 mx.other.example"}, "c MX": {"10 mail.example.com", "20 mx.other.example"},
+		"b A": {"192.0.2.9"}, "k._domainkey TXT": {"v=DKIM1; p="},
+	} {
+		name, typ, _ := strings.Cut(at, " ")
+		for _, v := range values {
+			admin(t, p, "zone.record.edit", "plid", "sub.example.com", "name", name, "type", typ, "value", v)
+		}
+	}
 	for _, c := range []struct {
 		name   string
 		domain string
@@ -117,6 +126,19 @@ func TestModulesRecordsGoIntoTheZone(t *testing.T) {
 		{"nothing of the set then", "example.net", put("example.net", "TXT", 300, "other", "v=spf1 mx -all"), wire.DNSOutcome{State: wire.DNSConflict, Others: []string{"v=spf1 a -all"}}, "", ""},
 		{"no SPF", "example.net", put("example.net", "TXT", 300, "v=spf10 mx"), wire.DNSOutcome{State: wire.DNSPublished}, "example.net", `300 "v=spf1 a -all"|300 "v=spf10 mx"`},
 		{"foreign DMARC", "example.net", put("_dmarc.example.net", "TXT", 300, "v=DMARC1"), wire.DNSOutcome{State: wire.DNSConflict, Others: []string{"v=DMARC1; p=reject"}}, "", ""},
+		{"foreign MX behind ours", "sub.example.com", put("b.sub.example.com", "MX", 300, "10 mail.example.com"), wire.DNSOutcome{State: wire.DNSConflict, Others: []string{"20 mx.other.example"}}, "", ""},
+		{"foreign MX", "sub.example.com", put("sub.example.com", "MX", 300, "10 mail.example.com"), wire.DNSOutcome{State: wire.DNSConflict, Others: []string{"10 mx.other.example", "20 mx.other.example"}}, "", ""},
+		{"foreign MX that is the same", "sub.example.com", put("c.sub.example.com", "MX", 300, "10 mail.example.com"), wire.DNSOutcome{State: wire.DNSPublished}, "sub.example.com", "300 10 mail.example.com.|300 20 mx.other.example."},
+		{"and by another preference", "sub.example.com", put("c.sub.example.com", "MX", 300, "5 mail.example.com"), wire.DNSOutcome{State: wire.DNSPublished}, "sub.example.com", "300 10 mail.example.com.|300 20 mx.other.example.|300 5 mail.example.com."},
+		{"foreign MX beside ours", "sub.example.com", put("c.sub.example.com", "MX", 300, "20 mail.example.com", "30 mx.example.com"), wire.DNSOutcome{State: wire.DNSConflict, Others: []string{"20 mx.other.example"}}, "", ""},
+		{"no removal is a conflict", "sub.example.com", remove("c.sub.example.com", "MX"), wire.DNSOutcome{State: wire.DNSPublished}, "sub.example.com", "3600 10 mail.example.com.|3600 20 mx.other.example."},
+		{"foreign address", "sub.example.com", put("b.sub.example.com", "A", 300, "192.0.2.1", "192.0.2.2"), wire.DNSOutcome{State: wire.DNSConflict, Others: []string{"192.0.2.9"}}, "", ""},
+		{"foreign address that is the same", "sub.example.com", put("b.sub.example.com", "A", 300, "192.0.2.1", "192.0.2.9"), wire.DNSOutcome{State: wire.DNSPublished}, "sub.example.com", "300 192.0.2.1|300 192.0.2.9"},
+		{"address of the other kind", "sub.example.com", put("b.sub.example.com", "AAAA", 300, "2001:db8::1"), wire.DNSOutcome{State: wire.DNSPublished}, "sub.example.com", "300 2001:db8::1"},
+		{"foreign key", "sub.example.com", put("k._domainkey.sub.example.com", "TXT", 300, "v=DKIM1; p=ours"), wire.DNSOutcome{State: wire.DNSConflict, Others: []string{"v=DKIM1; p="}}, "", ""},
+		{"foreign key that is the same", "sub.example.com", put("k._domainkey.sub.example.com", "TXT", 300, "v=DKIM1; p="), wire.DNSOutcome{State: wire.DNSPublished}, "sub.example.com", `300 "v=DKIM1; p="`},
+		{"foreign SPF that is the same", "example.net", put("example.net", "TXT", 300, "v=spf1 a -all"), wire.DNSOutcome{State: wire.DNSPublished}, "example.net", `300 "v=spf1 a -all"`},
+		{"two keys", "example.com", put("k2._domainkey.example.com", "TXT", 300, "v=DKIM1; p=", "x"), wire.DNSOutcome{State: wire.DNSRefused, Reason: "more than one DKIM record"}, "", ""},
 		{"two SPF", "example.com", put("example.com", "TXT", 300, "v=spf1 -all", "v=spf1 mx"), wire.DNSOutcome{State: wire.DNSRefused, Reason: "more than one SPF record"}, "", ""},
 		{"alias", "example.com", put("www.example.com", "A", 300, "192.0.2.1"), wire.DNSOutcome{State: wire.DNSRefused, Reason: "the name is an alias (CNAME)", Others: []string{"example.com"}}, "", ""},
 		{"delegated", "example.com", put("x.away.example.com", "A", 300, "192.0.2.1"), wire.DNSOutcome{State: wire.DNSNoZone}, "", ""},

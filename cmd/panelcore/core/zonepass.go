@@ -233,7 +233,8 @@ func (z *zones) unpassed(ctx context.Context, zone string) (names map[string]boo
 	return names, err
 }
 
-// difference returns what the server lacks of a zone, and what of ours it has too much.
+// difference returns what the server lacks of a zone, what of ours it has too much, and
+// what else it has of ours.
 func (t *zoneTx) difference(ctx context.Context, server, zone string) (difference, error) {
 	var d difference
 	rs, err := t.records(ctx, zone, "")
@@ -262,6 +263,8 @@ func (t *zoneTx) difference(ctx context.Context, server, zone string) (differenc
 		k := key{r.name, r.typ, r.value}
 		if have, ok := ttl[k]; !ok || have != r.ttl {
 			d.add = append(d.add, r) // with another TTL it takes the old one's place
+		} else {
+			d.stay = append(d.stay, r)
 		}
 		delete(ttl, k)
 	}

@@ -75,7 +75,6 @@ func TestChangesArePassedOnAndNothingElseIsTouched(t *testing.T) {
 	}{
 		{"put", put("mail.example.com", "A", 300, "192.0.2.1"), "mail.example.com A", "300 192.0.2.1"},
 		{"what stood before came with it", put("mail.example.com", "A", 300, "192.0.2.1"), "www.example.com CNAME", "3600 example.com."},
-		{"beside theirs", put("example.com", "MX", 300, "10 mail.example.com"), "example.com MX", "300 10 mail.example.com.|300 5 theirs.example.org."},
 		{"values", put("mail.example.com", "A", 300, "192.0.2.2", "192.0.2.3"), "mail.example.com A", "300 192.0.2.2|300 192.0.2.3"},
 		{"TTL", put("mail.example.com", "A", 600, "192.0.2.2", "192.0.2.3"), "mail.example.com A", "600 192.0.2.2|600 192.0.2.3"},
 		{"text", put("example.com", "TXT", 300, "v=spf1 mx -all"), "example.com TXT", `300 "theirs"|300 "v=spf1 mx -all"`},
@@ -94,7 +93,7 @@ func TestChangesArePassedOnAndNothingElseIsTouched(t *testing.T) {
 	}
 
 	before := ask(t, s, "example.com", "SOA")
-	if got := state(t, p, "example.com", put("example.com", "MX", 300, "10 mail.example.com")); got != wire.DNSPublished {
+	if got := state(t, p, "example.com", put("k._domainkey.example.com", "TXT", 300, strings.Repeat("x", 300))); got != wire.DNSPublished {
 		t.Error(got)
 	}
 	if got := ask(t, s, "example.com", "SOA"); got != before {
@@ -106,7 +105,7 @@ func TestChangesArePassedOnAndNothingElseIsTouched(t *testing.T) {
 		t.Errorf("a person's record: %s", got)
 	}
 	admin(t, p, "zone.delete", "elid", "example.com")
-	for at, want := range map[string]string{"blog.example.com CNAME": "", "example.com A": "", "example.com MX": "300 5 theirs.example.org.", "ftp.example.com A": "60 192.0.2.50"} {
+	for at, want := range map[string]string{"blog.example.com CNAME": "", "example.com A": "", "example.com MX": "60 5 theirs.example.org.", "ftp.example.com A": "60 192.0.2.50"} {
 		name, typ, _ := strings.Cut(at, " ")
 		if got := ask(t, s, name, typ); got != want {
 			t.Errorf("after the zone was deleted, %s: %s, want %s", at, got, want)
@@ -159,6 +158,49 @@ func TestNoSecondSPFIsPassedOn(t *testing.T) {
 		if got := ask(t, s, "_dmarc.example.com", "TXT"); got != c.want {
 			t.Errorf("%s for %d s: the server answers %s", c.value, c.ttl, got)
 		}
+	}
+}
+
+// What a module may not put beside another's in a zone of the panel's, it may not put
+// beside what stands at the name server alone.
+func TestModulesRecordsDoNoHarmAtTheNameServer(t *testing.T) {
+	const theirs = "@ IN MX 20 theirs.example.org.\nmail IN A 192.0.2.50\nmail IN A 192.0.2.1\nk._domainkey IN TXT \"v=DKIM1\\; p=\"\nlists IN MX 10 mail\n"
+	s := serve(t, nameserver.Zone{Name: "example.com", Records: hosts + theirs})
+	p := paneltest.Start(t, paneltest.Options{Core: rarely})
+	passTo(t, p, s)
+	for _, c := range []struct {
+		change       wire.DNSChange
+		want, answer string
+	}{
+		{put("example.com", "MX", 300, "10 mail.example.com"), "another MX record stands at example.com there", "60 20 theirs.example.org."},
+		{put("mail.example.com", "A", 300, "192.0.2.1"), "another A record stands at mail.example.com there", "60 192.0.2.1|60 192.0.2.50"},
+		{put("k._domainkey.example.com", "TXT", 300, "v=DKIM1; p=ours"), "another DKIM record stands at k._domainkey.example.com there", `60 "v=DKIM1; p="`},
+		{put("lists.example.com", "MX", 300, "10 mail.example.com"), "", "300 10 mail.example.com."},
+	} {
+		got := state(t, p, "example.com", c.change)
+		if c.want == "" && got != wire.DNSPublished || c.want != "" && (!strings.HasPrefix(got, "pending ") || !strings.HasSuffix(got, c.want)) {
+			t.Errorf("%s %s: %s", c.change.Name, c.change.Type, got)
+		}
+		if got := ask(t, s, c.change.Name, c.change.Type); got != c.answer {
+			t.Errorf("%s %s: the server answers %s", c.change.Name, c.change.Type, got)
+		}
+		if c.want == "" {
+			continue
+		}
+		if got := state(t, p, "example.com", remove(c.change.Name, c.change.Type)); got != wire.DNSPublished {
+			t.Errorf("%s %s after it was taken back: %s", c.change.Name, c.change.Type, got)
+		}
+	}
+	// People may do as they like.
+	admin(t, p, "zone.record.edit", "plid", "example.com", "name", "@", "type", "MX", "value", "30 person.example.org")
+	if got := ask(t, s, "example.com", "MX"); got != "3600 20 theirs.example.org.|3600 30 person.example.org." {
+		t.Errorf("a person's: %s", got)
+	}
+	if got := state(t, p, "example.com", put("mail2.example.com", "A", 300, "192.0.2.1")); got != wire.DNSPublished {
+		t.Error(got)
+	}
+	if got := state(t, p, "example.com", put("mail2.example.com", "A", 300, "192.0.2.1", "192.0.2.2")); got != wire.DNSPublished {
+		t.Errorf("another address beside one's own: %s", got)
 	}
 }
 

@@ -230,28 +230,9 @@ func textStrings(text string) []string {
 	return parts
 }
 
-// Kinds of TXT of which a name has one, whoever wrote it.
-var (
-	spf   = regexp.MustCompile(`(?i)^v=spf1( |$)`)                       // RFC 7208 sections 3.2 and 4.5
-	dmarc = regexp.MustCompile(`^[ \t]*v[ \t]*=[ \t]*DMARC1[ \t]*(;|$)`) // RFC 7489 sections 6.3 and 6.6.3
-)
-
-// soleKind returns what r is of which its name may have one: SPF, DMARC, CNAME, or
-// nothing.
-func (r record) soleKind() string {
-	switch {
-	case r.typ == "CNAME":
-		return "CNAME"
-	case r.typ == "TXT" && spf.MatchString(r.value):
-		return "SPF"
-	case r.typ == "TXT" && strings.HasPrefix(r.name, "_dmarc.") && dmarc.MatchString(r.value):
-		return "DMARC"
-	}
-	return ""
-}
-
-// served returns the records as servers have them, in their order: each value once,
-// and all of a name and type with one TTL, the shortest (RFC 2181 section 5.2).
+// served returns the records as servers have them, in their order: each value once, as
+// a module's where no person has it too, and all of a name and type with one TTL, the
+// shortest (RFC 2181 section 5.2).
 func served(rs []record) []record {
 	rs = slices.Clone(rs)
 	slices.SortFunc(rs, func(a, b record) int {
@@ -260,12 +241,14 @@ func served(rs []record) []record {
 	var out []record
 	begin := 0 // of the set
 	for _, r := range rs {
-		r.id, r.module = 0, ""
+		r.id = 0
 		if len(out) == 0 || out[begin].name != r.name || out[begin].typ != r.typ {
 			begin = len(out)
 		}
 		if n := len(out); n == begin || out[n-1].value != r.value {
 			out = append(out, r)
+		} else if r.module == "" {
+			out[n-1].module = ""
 		}
 		ttl := min(out[begin].ttl, r.ttl)
 		for i := begin; i < len(out); i++ {

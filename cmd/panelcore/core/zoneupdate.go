@@ -78,7 +78,10 @@ func newUpdateServer(ps map[string]param) (*updateServer, error) {
 }
 
 // A difference is what a server has to add and to remove to have what it should.
-type difference struct{ add, remove []record }
+type difference struct {
+	add, remove []record
+	stay        []record // what else of ours it has
+}
 
 func (d difference) empty() bool { return len(d.add)+len(d.remove) == 0 }
 
@@ -131,7 +134,8 @@ func (d difference) first(names int) difference {
 // without returns d without what is about those names.
 func (d difference) without(names func(string) bool) difference {
 	about := func(r record) bool { return names(r.name) }
-	return difference{slices.DeleteFunc(slices.Clone(d.add), about), slices.DeleteFunc(slices.Clone(d.remove), about)}
+	left := func(rs []record) []record { return slices.DeleteFunc(slices.Clone(rs), about) }
+	return difference{left(d.add), left(d.remove), left(d.stay)}
 }
 
 // names returns the names that d is about.
