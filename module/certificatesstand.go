@@ -38,10 +38,17 @@ func (m *Module) certificateDrift(ctx context.Context, read func(context.Context
 		if err != nil {
 			return err
 		}
+		kept, err := tx.Settings(ctx)
+		if err != nil {
+			return err
+		}
 		names := blockNames(bs)
 		all := lists
 		err = tx.Certificates(ctx, func(c store.CertificateRow) error {
-			if names[c.Name] || c.Name == mail.ServerCertificate {
+			switch {
+			case c.Name == mail.ServerCertificate:
+				all = append(all, serverFiles(l, c.Certificate, kept)...)
+			case names[c.Name]:
 				all = append(all, l.CertificateFiles(c.Certificate)...)
 			}
 			return nil

@@ -72,6 +72,7 @@ func (m *Module) ownFiles(ctx context.Context, tx *store.Tx) ([]files.File, erro
 	if err != nil {
 		return nil, err
 	}
+	own := serverFiles(l, c.Certificate, kept)
 	filters, err := m.filtersFile(ctx, tx)
 	if err != nil {
 		return nil, err
@@ -80,5 +81,15 @@ func (m *Module) ownFiles(ctx context.Context, tx *store.Tx) ([]files.File, erro
 	if err != nil {
 		return nil, err
 	}
-	return append(l.CertificateFiles(c.Certificate), f, filters, l.ListFile(mail.Name{}, listed), l.JunkFile()), nil
+	return append(own, f, filters, l.ListFile(mail.Name{}, listed), l.JunkFile()), nil
+}
+
+// serverFiles are those of the server's own certificate, by the settings that are kept.
+// Before Dovecot was told for the first time somebody else's may stand in their places.
+func serverFiles(l files.Layout, c mail.Certificate, kept map[string]string) []files.File {
+	fs := l.CertificateFiles(c)
+	for i := range fs {
+		fs[i].Bare = kept[tlsPlaced] != ""
+	}
+	return fs
 }

@@ -105,8 +105,12 @@ func (m *Module) serve(ctx context.Context, tx *store.Tx, did *deed, was, is *st
 	if !restored(was, is) {
 		s.remember(tx.Now, chainNames(is))
 	}
+	kept, err := tx.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var had mail.Certificate
-	if was != nil {
+	if was != nil && kept[tlsPlaced] != "" { // else what stands there may be somebody's from before us
 		had = was.Certificate
 	}
 	own := mail.StoredName(mail.ServerCertificate)

@@ -17,6 +17,10 @@ import (
 // tlsApplied is the setting that says what Dovecot has read last.
 const tlsApplied = "tls_applied"
 
+// tlsPlaced is the setting that says, when it is not empty, that Dovecot was told once:
+// all that is served was in place then, and ours.
+const tlsPlaced = "tls_placed"
+
 // CheckDovecotConf has that configuration of Dovecot checked before each reload, an
 // absolute path. A tree that is the whole system has its own checked in any case.
 func (m *Module) CheckDovecotConf(conf string) { m.reloads.conf = conf }
@@ -147,6 +151,9 @@ func (m *Module) applyCertificates(ctx context.Context, round int) error {
 func (m *Module) noteApplied(ctx context.Context, hash string) error {
 	err := m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
 		tx.Aside()
+		if err := tx.Set(ctx, tlsPlaced, "1"); err != nil {
+			return err
+		}
 		return tx.Set(ctx, tlsApplied, hash)
 	})
 	if err != nil {

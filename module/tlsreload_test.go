@@ -3,9 +3,11 @@ package module
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -403,6 +405,121 @@ func TestRepairedCertificateIsReadAnew(t *testing.T) {
 	checkSettled(t, w)
 	w.seconds(t, 20)
 	checkFollows(t, w)
+}
+
+// Who renews certificates by other means may copy them over ours, without our first
+// line. Nobody else's wait for that, and it is mended.
+func TestCertificateThatSomebodyElseCopiedIsMendedAndHoldsNobodyUp(t *testing.T) {
+	w, dovecot := shortWorld(t)
+	addSecure(t, w, as("user1"), "a.example")
+	addSecure(t, w, as("user1"), "b.example")
+	w.seconds(t, 20)
+	right := w.tree(t, "etc")
+	crt, key, err := w.plainPEM(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{
+		files.Debian.Certs() + "/b.example.crt", files.Debian.SSL() + "/b.example.key", files.Debian.Certs() + "/default.crt", files.Debian.SSL() + "/default.key",
+	} {
+		before := dovecot.reloads.Load()
+		body := crt
+		if strings.HasSuffix(p, "key") {
+			body = key
+		}
+		if err := os.WriteFile(filepath.Join(w.dir, p), body, 0o640); err != nil {
+			t.Fatal(err)
+		}
+		fresh := w.another(t)
+		var told []string
+		for range 10 {
+			if err := w.ReloadCertificates(t.Context()); err != nil {
+				told = append(told, err.Error())
+			}
+		}
+		if len(told) != 1 || !strings.Contains(told[0], p) || !w.Unpublished() {
+			t.Fatalf("told %q, reconcile is wanted: %v", told, w.Unpublished())
+		}
+		if got := reconcile(t, w); len(got) != 1 || !strings.Contains(got[0], path.Base(p)+": edited, written") {
+			t.Errorf("%q", got)
+		}
+		w.seconds(t, 20)
+		if n := dovecot.reloads.Load() - before; n != 1 || w.Reloading() {
+			t.Errorf("%s: %d reloads", p, n)
+		}
+		if b, err := os.ReadFile(filepath.Join(w.dir, files.Debian.Certs(), "a.example.crt")); err != nil || string(b) == right["etc/dovecot/certs/a.example.crt"] {
+			t.Errorf("%v: %s is not served", err, fresh)
+		}
+		checkFollows(t, w)
+		checkSettled(t, w)
+	}
+	// A renewal writes over it by itself, and it is noted.
+	p := filepath.Join(w.dir, files.Debian.Certs(), "a.example.crt")
+	if err := os.WriteFile(p, crt, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.another(t)
+	w.seconds(t, 20)
+	if w.Reloading() {
+		t.Error("dovecot was not told")
+	}
+	checkFollows(t, w)
+	checkSettled(t, w)
+}
+
+// plainPEM is a certificate as other programs write it.
+func (w *world) plainPEM(t *testing.T) (crt, key []byte, err error) {
+	c, err := mail.SelfSign(names("mail.b.example"), w.tick(), w.tick().Add(99*24*time.Hour))
+	return c.Chain, c.Key, err
+}
+
+// What stood in the place of a certificate before we ever wrote one is somebody's.
+func TestCertificateFromBeforeUsIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	w := emptyWorld(t, dir)
+	crt, _, err := w.plainPEM(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := []string{filepath.Join(dir, files.Debian.SSL(), "default.crt"), filepath.Join(dir, files.Debian.Certs(), "a.example.crt")}
+	for _, p := range theirs {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(p), 0o755), os.WriteFile(p, crt, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Prepare(t.Context(), mail.StoredName("mx.host.example")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got := reconcile(t, w); !slices.Contains(got, "ssl/default.crt: foreign, left alone") {
+			t.Errorf("%q", got)
+		}
+		if err := w.ApplyCertificates(t.Context()); err == nil {
+			t.Error("dovecot is told")
+		}
+	}
+	_, err = w.AddDomain(t.Context(), as("user1"), secureOn("a.example"))
+	checkError(t, "a domain", err, mail.Unavailable, "files", "unavailable_foreign")
+	n := newNotary(t)
+	c := n.vouch(t, w.tick().Add(80*24*time.Hour).Truncate(time.Second), "mx.host.example")
+	err = w.EditServerSSL(t.Context(), as("admin"), mail.ServerSSLEdit{SSLName: ptr("given"), Certificate: ptr(string(c.Chain)), Key: ptr(string(c.Key))})
+	checkError(t, "the server's own", err, mail.Unavailable, "files", "unavailable_foreign")
+	for _, p := range theirs {
+		if b, err := os.ReadFile(p); err != nil || string(b) != string(crt) {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+	// Once it is out of the way, all is as it is to be.
+	for _, p := range theirs {
+		if err := os.Remove(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reconcile(t, w)
+	if err := w.ApplyCertificates(t.Context()); err != nil {
+		t.Error(err)
+	}
+	checkSettled(t, w)
 }
 
 func equalTrees(a, b map[string]string) bool {

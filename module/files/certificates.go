@@ -37,13 +37,14 @@ func (l Layout) PlanCertificates(before, after []mail.ServedCertificate, written
 
 // CertificateChanges are the files of a certificate that takes the place of another of
 // its name, or of none where that has no name. Those that hold what they are to hold
-// are left out: a renewal with the same key is one rename for each server.
+// are left out: a renewal with the same key is one rename for each server. Where none
+// was, what stands there is not ours by its name yet.
 func (l Layout) CertificateChanges(was, is mail.Certificate) []Change {
 	old := l.CertificateFiles(was)
 	var plan []Change
 	for i, f := range l.CertificateFiles(is) {
 		c := Change{File: f}
-		if was.Name == is.Name {
+		if c.Bare = was.Name == is.Name; c.Bare {
 			c.Was = old[i].Body
 		}
 		if !bytes.Equal(c.Was, c.Body) {

@@ -20,7 +20,8 @@ func (l Layout) SecretFile(srs string) (File, error) {
 
 // CertificateFiles are a certificate and its key for Exim and for Dovecot, the key
 // before the certificate of each; no files for none. What stands before the first
-// line of PEM is a comment (RFC 7468 section 2).
+// line of PEM is a comment (RFC 7468 section 2). Who renews certificates by other means
+// may copy them here without it: where the database names one, the files are ours.
 func (l Layout) CertificateFiles(c mail.Certificate) []File {
 	if c.Name == "" {
 		return nil
@@ -28,9 +29,9 @@ func (l Layout) CertificateFiles(c mail.Certificate) []File {
 	text := func(pem []byte) []byte { return append([]byte(header), pem...) }
 	exim, dovecot := path.Join(l.SSL(), c.Name), path.Join(l.Certs(), c.Name)
 	return []File{
-		{Path: exim + ".key", Body: text(c.Key), Mode: 0o640, Group: l.EximGroup},
-		{Path: exim + ".crt", Body: text(c.Chain), Mode: 0o644, Group: l.EximGroup},
-		{Path: dovecot + ".key", Body: text(c.Key), Mode: 0o600},
-		{Path: dovecot + ".crt", Body: text(c.Chain), Mode: 0o644},
+		{Path: exim + ".key", Body: text(c.Key), Mode: 0o640, Group: l.EximGroup, Bare: true},
+		{Path: exim + ".crt", Body: text(c.Chain), Mode: 0o644, Group: l.EximGroup, Bare: true},
+		{Path: dovecot + ".key", Body: text(c.Key), Mode: 0o600, Bare: true},
+		{Path: dovecot + ".crt", Body: text(c.Chain), Mode: 0o644, Bare: true},
 	}
 }
