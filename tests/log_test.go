@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"maildomain/tests/world"
 )
@@ -37,7 +38,13 @@ func TestRotationOfTheLogLosesNoLine(t *testing.T) {
 		if err := os.Rename(log, fmt.Sprintf("%s.%d", log, i)); err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)
 		}
-		if err := syscall.Kill(w.ModulePID(), syscall.SIGHUP); err != nil {
+		pid := w.ModulePID()
+		for end := time.Now().Add(20 * time.Second); pid == 0; pid = w.ModulePID() { // 0 would be our own group
+			if time.Now().After(end) {
+				t.Fatal("the module is not there")
+			}
+		}
+		if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -70,10 +70,16 @@ func fetchAxe() ([]byte, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	cmd := exec.Command("npm", "pack", "--silent", axePackage)
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, out)
+	for tries := 1; ; tries++ { // networks have moments
+		cmd := exec.Command("npm", "pack", "--silent", axePackage)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			break
+		}
+		if tries == 3 {
+			return nil, fmt.Errorf("%w\n%s", err, out)
+		}
 	}
 	packed, err := filepath.Glob(filepath.Join(dir, "*.tgz"))
 	if err != nil || len(packed) != 1 {
