@@ -42,8 +42,9 @@ func TestNoWayLeadsAroundTheVirusScan(t *testing.T) {
 	}
 	local(t, x, lab.Virus)
 	local(t, x, "plain")
+	local(t, x, strings.Repeat("x", 2000)) // no other server takes such a line, and this one of its own programs
 	waitLog(t, x, "R=unscanned T=to_ourselves")
-	for _, l := range inbox(t, x, "post@on.example", 3) {
+	for _, l := range inbox(t, x, "post@on.example", 4) {
 		if strings.Contains(l, lab.Virus) {
 			t.Errorf("a virus arrived:\n%s", l)
 		}
@@ -53,6 +54,27 @@ func TestNoWayLeadsAroundTheVirusScan(t *testing.T) {
 		t.Errorf("refused on the way: %v\n%s", err, log)
 	}
 	noFault(t, x)
+}
+
+// What this machine says when it has a letter scanned is nobody else's to say.
+func TestNobodyElseIsTakenForThisServer(t *testing.T) {
+	clamd := lab.StartClamd(t)
+	x, root := start(t, map[string][]string{"on.example": filtered("avcheck"), "off.example": filtered()}, lab.Options{Relay: []string{"127.0.0.2"}})
+	putFilters(t, root, judges{clamd: clamd})
+	const tooLong = "554 5.6.0 a line is longer than 998 octets"
+	for name, c := range map[string]lab.Client{"a stranger": {Addr: x.Addr()}, "a host that may relay": {Addr: x.Addr(), Local: "127.0.0.2"}} {
+		c.Helo = "scan.invalid"
+		for _, l := range []struct{ to, words, want string }{
+			{"x@off.example", strings.Repeat("x", 2000), tooLong},
+			{"x@on.example", lab.Virus, hasVirus},
+			{"x@on.example", "plain", "250 OK"},
+		} {
+			if r, err := c.Send(limited(t), stranger, []string{l.to}, letterOf(l.words)); err != nil || !strings.HasPrefix(replyLine(r), l.want) {
+				t.Errorf("%s, %.20s: %s, %v, want %s", name, l.words, replyLine(r), err, l.want)
+			}
+		}
+	}
+	noPanic(t, x)
 }
 
 // A file of filters that is gone or cannot be read says nothing: who has letters scanned
