@@ -27,8 +27,9 @@ func TestRenewedCertificateIsServedAfterAReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = session.Close() }()
-	stop := probe(t, x, "a.example", fingerprint(t, list[1].Chain))
-	for i := range 3 {
+	const renewals = 3
+	stop := probe(t, x, "a.example", fingerprint(t, list[1].Chain), renewals)
+	for i := range renewals {
 		list[0] = served(t, "mail.a.example", "imap.a.example")
 		putCertificates(t, root, list...)
 		if _, err := tree.ReloadDovecot(limited(t)); err != nil {
@@ -42,7 +43,11 @@ func TestRenewedCertificateIsServedAfterAReload(t *testing.T) {
 		}
 	}
 	stop()
-	noFault(t, x)
+	noPanic(t, x)
+	faults, err := x.Dovecot.Faults()
+	if rest := withoutStartsIn(strings.Join(faults, "\n")); err != nil || rest != "" {
+		t.Errorf("Dovecot's faults: %q, %v", rest, err)
+	}
 }
 
 // First what names it, then the reload, then its files: whoever is asked for another
@@ -56,7 +61,7 @@ func TestRemovalOfACertificateHarmsNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = session.Close() }()
-	stop := probe(t, x, "a.example", fingerprint(t, list[1].Chain))
+	stop := probe(t, x, "a.example", fingerprint(t, list[1].Chain), 1)
 	through, rest := logsInAllTheTime(t, x, "post@a.example")
 	publish(t, root, lists(t, list[1:]...)...)
 	if _, err := tree.ReloadDovecot(limited(t)); err != nil {

@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -206,12 +207,17 @@ func waitShown(t *testing.T, p port, sni string, want [32]byte) {
 }
 
 // probe connects to every port over and over, and wants to see the same certificate
-// each time, until it is stopped.
-func probe(t *testing.T, x *lab.Exim, sni string, want [32]byte) (stop func()) {
+// each time, until it is stopped. Dovecot cuts those off who are connected in the moment
+// of a reload: at a port of its own each reload may break one look, and no more.
+func probe(t *testing.T, x *lab.Exim, sni string, want [32]byte, reloads int) (stop func()) {
 	done := make(chan struct{})
 	var all sync.WaitGroup
 	for _, p := range tlsPorts(x) {
 		all.Go(func() {
+			left := reloads
+			if slices.Contains([]string{"25", "465", "587"}, p.name) { // Exim's
+				left = 0
+			}
 			for n := 0; ; n++ {
 				select {
 				case <-done:
@@ -221,7 +227,12 @@ func probe(t *testing.T, x *lab.Exim, sni string, want [32]byte) (stop func()) {
 					return
 				default:
 				}
-				if got, err := p.shown(limited(t), sni); err != nil || got != want {
+				got, err := p.shown(limited(t), sni)
+				if err != nil && left > 0 {
+					left--
+					continue
+				}
+				if err != nil || got != want {
 					t.Errorf("port %s, probe %d for %s: another certificate, or %v", p.name, n, sni, err)
 					return
 				}
