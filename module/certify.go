@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"maildomain/module/acme"
 	"maildomain/module/mail"
 	"maildomain/module/store"
 )
@@ -75,7 +76,7 @@ func (m *Module) certify(ctx context.Context, tx *store.Tx, by Actor, before, af
 
 // sameCertificate says that two states of a domain want the same certificate.
 func sameCertificate(a, b mail.Domain) bool {
-	if a.SSLName == mail.LetsEncrypt && (a.SSLChallenge != b.SSLChallenge || a.Email != b.Email) {
+	if a.SSLName == mail.LetsEncrypt && a.SSLChallenge != b.SSLChallenge {
 		return false
 	}
 	return a.Owner == b.Owner && a.SSLName == b.SSLName && slices.Equal(a.SecureAlias, b.SecureAlias)
@@ -192,6 +193,12 @@ func wantedOrder(ctx context.Context, tx *store.Tx, domain string, names []mail.
 	if found && same && slices.Equal(stands.Names, o.Names) {
 		return nil, nil
 	}
+	if slices.Equal(stands.Names, o.Names) { // what is begun can be proved in another way too
+		o.Directory, o.URL, o.Key = stands.Directory, stands.URL, stands.Key
+	}
+	if stands.Kind == string(acme.RateLimited) && stands.Due.After(tx.Now) {
+		o.Due = stands.Due
+	}
 	for _, failed := range [][]mail.Name{o.Names, stands.Names} {
 		if len(failed) == 0 {
 			continue
@@ -201,7 +208,7 @@ func wantedOrder(ctx context.Context, tx *store.Tx, domain string, names []mail.
 			return nil, err
 		}
 		if lately {
-			o.Due = tx.Now.Add(afterFailure)
+			o.Due = later(o.Due, tx.Now.Add(afterFailure))
 		}
 	}
 	if o.Due.After(tx.Now) && found { // and it is said why it waits

@@ -389,7 +389,7 @@ func TestChangedOrderWaitsAfterAFailure(t *testing.T) {
 	err := w.db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		o := *first
 		o.Failures, o.Kind, o.Text, o.Due = 1, "unproven", "acme_unproven", due
-		return errors.Join(tx.NoteEvent(ctx, "https://authority.example/", store.OrderFailed, o.Names), tx.PutOrder(ctx, o))
+		return errors.Join(tx.NoteEvent(ctx, "https://authority.example/", store.OrderFailed, "a.example", o.Names), tx.PutOrder(ctx, o))
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -229,7 +229,7 @@ func (m *Module) begun(ctx context.Context, w *wish, b acme.Begun) error {
 	o.Directory, o.URL, o.Key = w.set.ACME.Directory, b.URL, b.Key
 	err := m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
 		tx.Aside()
-		if err := tx.NoteEvent(ctx, o.Directory, store.OrderBegun, o.Names); err != nil {
+		if err := tx.NoteEvent(ctx, o.Directory, store.OrderBegun, o.Domain, o.Names); err != nil {
 			return err
 		}
 		return tx.SetOrder(ctx, w.order, o)
@@ -262,6 +262,6 @@ func (m *Module) issued(ctx context.Context, w *wish) error {
 		if noted || err != nil {
 			return err
 		}
-		return tx.NoteEvent(ctx, w.order.Directory, store.OrderFilled, w.order.Names)
+		return tx.NoteEvent(ctx, w.order.Directory, store.OrderFilled, w.order.Domain, w.order.Names)
 	})
 }

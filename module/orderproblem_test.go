@@ -206,6 +206,21 @@ func TestAuthorityThatTakesNoMoreIsAskedWhenItSays(t *testing.T) {
 	if !is || e.Text != "busy_ssl_renew" || e.Args["at"] != row.Due.UTC().Format("2006-01-02 15:04 UTC") {
 		t.Errorf("ordered by hand: %v", err)
 	}
+	for _, e := range []mail.DomainEdit{
+		dnsEdit("email", "me@a.example"), dnsEdit("ssl_challenge", "http-01"), dnsEdit("secure_alias", "imap.a.example"), dnsEdit("secure_alias", "mail.a.example"),
+		dnsEdit("ssl_name", "selfsigned"), dnsEdit("ssl_name", "letsencrypt"), dnsEdit("secure", "off"), dnsEdit("secure", "on"),
+	} {
+		done, err := o.EditSSL(t.Context(), as("user1"), []string{"a.example"}, e, false)
+		all(t, done, err)
+		o.order(t)
+	}
+	if row := o.waits(t, "a.example", "rate_limited", "acme_rate_limited"); row.Detail == "" || row.Due.Sub(now) < 30*time.Hour {
+		t.Errorf("%+v", row)
+	}
+	done, err = o.EditSSL(t.Context(), as("user1"), []string{"a.example"}, mail.DomainEdit{}, true)
+	if e, is := errors.AsType[*mail.Error](errors.Join(err, done[0].Err)); !is || e.Text != "busy_ssl_renew" {
+		t.Errorf("ordered by hand: %v, %v", done, err)
+	}
 	o.pass(29 * time.Hour)
 	o.order(t)
 	if n := o.ca.Asked("order-plz"); n != asked {
@@ -384,6 +399,67 @@ func TestProofThatTheAuthorityDoesNotFindIsTriedAgainLater(t *testing.T) {
 	o.order(t)
 	o.has(t, "a.example", "mail.a.example")
 	o.ordered(t, 2)
+}
+
+// What is begun at the authority goes on, by whichever way it is to be proved now.
+func TestOrderGoesOnThoughItIsProvedInAnotherWay(t *testing.T) {
+	o := newOrdering(t)
+	o.set(t, "acme_challenge", "http-01")
+	o.letsencrypt(t, "a.example")
+	o.ca.Stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.HasPrefix(r.URL.Path, "/chalZ/") {
+			authority.Down(w, r, next)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+	o.order(t)
+	first := o.waits(t, "a.example", "unreachable", "acme_unreachable")
+	o.ca.Stand(nil)
+	change(t, o.world, as("user1"), "a.example", dnsEdit("email", "me@a.example"))
+	if row := o.row(t, "a.example"); !row.Since.Equal(first.Since) {
+		t.Error("the address has another order made")
+	}
+	change(t, o.world, as("user1"), "a.example", dnsEdit("ssl_challenge", "dns-01"))
+	if row := o.row(t, "a.example"); row.URL != first.URL || row.URL == "" || row.Challenge != "" {
+		t.Errorf("%+v", row)
+	}
+	puts := o.web.puts
+	o.order(t)
+	o.has(t, "a.example", "mail.a.example")
+	o.ordered(t, 1)
+	if o.web.puts != puts {
+		t.Error("proved as before")
+	}
+}
+
+// Who changes names without end uses up what the authority allows the whole server.
+func TestOrdersOfOneDomainAreFewInAnHour(t *testing.T) {
+	o := newOrdering(t)
+	o.letsencrypt(t, "a.example")
+	o.order(t)
+	for i := range mostBegun + 2 {
+		if i == mostBegun {
+			change(t, o.world, as("user1"), "a.example", dnsEdit("secure", "off"))
+			change(t, o.world, as("user1"), "a.example", dnsEdit("secure", "on"))
+		}
+		change(t, o.world, as("user1"), "a.example", dnsEdit("secure_alias", fmt.Sprintf("mail%d.a.example", i)))
+		o.order(t)
+	}
+	row := o.waits(t, "a.example", "rate_limited", "acme_often")
+	if wait := row.Due.Sub(o.now); wait > time.Hour || row.Failures != 0 {
+		t.Errorf("it waits for %s, after %d failures", wait, row.Failures)
+	}
+	if n := o.ca.Asked("order-plz"); n != mostBegun {
+		t.Errorf("%d orders", n)
+	}
+	done, err := o.EditSSL(t.Context(), as("user1"), []string{"a.example"}, mail.DomainEdit{}, true)
+	if e, is := errors.AsType[*mail.Error](errors.Join(err, done[0].Err)); !is || e.Text != "busy_ssl_renew" {
+		t.Errorf("ordered by hand: %v, %v", done, err)
+	}
+	o.pass(time.Hour)
+	o.order(t)
+	o.has(t, "a.example", fmt.Sprintf("mail%d.a.example", mostBegun+1))
 }
 
 // Four failures in an hour, and who orders by hand is told to wait: the fifth would use

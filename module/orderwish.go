@@ -49,6 +49,16 @@ func (m *Module) wish(ctx context.Context, o store.OrderRow) (w wish, wanted boo
 		if wanted, err = w.read(ctx, tx); err != nil || !wanted {
 			return errors.Join(err, tx.FinishOrder(ctx, now))
 		}
+		if w.reuse == nil {
+			late, err := heldOff(ctx, tx, w.order)
+			if err != nil {
+				return err
+			}
+			if late != nil {
+				w.order.Due, w.order.Kind, w.order.Text, w.order.Args, w.order.Detail = late.Again, string(late.Kind), late.Text, nil, late.Detail
+				wanted = false
+			}
+		}
 		return tx.PutOrder(ctx, w.order)
 	})
 	return w, wanted, err
@@ -85,8 +95,8 @@ func (w *wish) read(ctx context.Context, tx *store.Tx) (wanted bool, err error) 
 	if o.URL == "" && w.fresh(tx.Now) {
 		return false, nil
 	}
-	w.resumed = o.URL != "" && o.Kind != string(acme.NotHere)
-	if w.resumed && o.Challenge != "" {
+	w.resumed = o.URL != "" && o.Challenge != "" && o.Kind != string(acme.NotHere)
+	if w.resumed {
 		w.challenge = o.Challenge
 	}
 	return true, nil
@@ -172,7 +182,16 @@ func (m *Module) unfilled(ctx context.Context, w wish, why error) error {
 	err := m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
 		tx.Aside()
 		if is && p.CountsAsFailure() && was.URL != "" { // what we found out before, nobody has counted
-			if err := tx.NoteEvent(ctx, w.set.ACME.Directory, store.OrderFailed, o.Names); err != nil {
+			if err := tx.NoteEvent(ctx, w.set.ACME.Directory, store.OrderFailed, o.Domain, o.Names); err != nil {
+				return err
+			}
+		}
+		if is && p.Kind == acme.RateLimited {
+			wait := store.Wait{Directory: w.set.ACME.Directory, Domain: o.Domain, Until: acme.NextTry(1, p.Again, now), Detail: p.Detail}
+			if p.OfAll() {
+				wait.Domain = ""
+			}
+			if err := tx.PutWait(ctx, wait); err != nil {
 				return err
 			}
 		}

@@ -44,9 +44,9 @@ const (
 	eventsKept         = eventsPeriod + 24*time.Hour
 )
 
-// NoteEvent notes that an event happened now, about a certificate for names.
-func (tx *Tx) NoteEvent(ctx context.Context, directory string, e Event, names []mail.Name) error {
-	_, err := tx.exec(ctx, `INSERT INTO acme_event (directory, at, what, names) VALUES (?, ?, ?, ?)`, directory, tx.Now.UnixMilli(), string(e), mail.JoinNames(names))
+// NoteEvent notes that an event happened now, about a certificate of a domain for names.
+func (tx *Tx) NoteEvent(ctx context.Context, directory string, e Event, domain string, names []mail.Name) error {
+	_, err := tx.exec(ctx, `INSERT INTO acme_event (directory, at, what, domain, names) VALUES (?, ?, ?, ?, ?)`, directory, tx.Now.UnixMilli(), string(e), domain, mail.JoinNames(names))
 	return err
 }
 
@@ -69,10 +69,51 @@ func (tx *Tx) Failures(ctx context.Context, names []mail.Name, since time.Time) 
 	return at, err
 }
 
-// ForgetEvents drops the events that no count needs any longer.
+// OrdersBegun are when orders for a domain were begun at an authority since then, the
+// first one first.
+func (tx *Tx) OrdersBegun(ctx context.Context, directory, domain string, since time.Time) (at []time.Time, err error) {
+	err = tx.rows(ctx, `SELECT at FROM acme_event WHERE directory = ? AND at > ? AND what = 'order' AND domain = ? ORDER BY at`,
+		[]any{directory, since.UnixMilli(), domain}, func(r *sql.Rows) error {
+			var ms int64
+			err := r.Scan(&ms)
+			at = append(at, instant(ms))
+			return err
+		})
+	return at, err
+}
+
+// ForgetEvents drops the events that no count needs any longer, and the waits that are over.
 func (tx *Tx) ForgetEvents(ctx context.Context) error {
+	if _, err := tx.exec(ctx, `DELETE FROM acme_wait WHERE until <= ?`, tx.Now.UnixMilli()); err != nil {
+		return err
+	}
 	_, err := tx.exec(ctx, `DELETE FROM acme_event WHERE at < ?`, tx.Now.Add(-eventsKept).UnixMilli())
 	return err
+}
+
+// A Wait is that an authority takes no orders for a domain for now.
+type Wait struct {
+	Directory string
+	Domain    string // or mail.ServerCertificate; empty: every one
+	Until     time.Time
+	Detail    string // what the authority said
+}
+
+// PutWait keeps a wait, in the place of an earlier one.
+func (tx *Tx) PutWait(ctx context.Context, w Wait) error {
+	_, err := tx.exec(ctx, `INSERT OR REPLACE INTO acme_wait (directory, domain, until, detail) VALUES (?, ?, ?, ?)`, w.Directory, w.Domain, millis(w.Until), w.Detail)
+	return err
+}
+
+// Wait is what orders for a domain wait for at a directory, the longer where there are
+// two; false where they need not.
+func (tx *Tx) Wait(ctx context.Context, directory, domain string) (w Wait, found bool, err error) {
+	w.Directory = directory
+	var until int64
+	found, err = tx.row(ctx, `SELECT domain, until, detail FROM acme_wait WHERE directory = ? AND domain IN (?, '') AND until > ? ORDER BY until DESC LIMIT 1`,
+		[]any{directory, domain, tx.Now.UnixMilli()}, &w.Domain, &until, &w.Detail)
+	w.Until = instant(until)
+	return w, found, err
 }
 
 // OrderCounts are what an authority has counted of this server in the last seven days.

@@ -47,7 +47,9 @@ func TestCountsAreOfTheLastSevenDays(t *testing.T) {
 	db, now := at(t)
 	const dir = "https://a.test/dir"
 	note := func(directory string, e Event, names ...string) {
-		update(t, db, func(ctx context.Context, tx *Tx) error { return tx.NoteEvent(ctx, directory, e, hosts(names...)) })
+		update(t, db, func(ctx context.Context, tx *Tx) error {
+			return tx.NoteEvent(ctx, directory, e, "a.example", hosts(names...))
+		})
 	}
 	check := func(what string, want OrderCounts, names ...string) {
 		t.Helper()
