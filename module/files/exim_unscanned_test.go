@@ -56,6 +56,47 @@ func TestNoWayLeadsAroundTheVirusScan(t *testing.T) {
 	noFault(t, x)
 }
 
+// The way by the scanner makes no answer of a letter that another server's filter has
+// seen, and no letter of an answer.
+func TestAnswersStayAnswersOnTheWayToTheScanner(t *testing.T) {
+	lab.NeedDovecot(t)
+	clamd := lab.StartClamd(t)
+	root := lab.NewRoot(t)
+	lab.PutDomain(t, root, "on.example", filtered("avcheck")...)
+	lab.PutDomain(t, root, "off.example", filtered()...)
+	lab.PutBoxes(t, root, "on.example", lab.Box{Name: "post"})
+	lab.PutBoxes(t, root, "off.example", lab.Box{Name: "away"},
+		lab.Box{Name: "many", Forward: []string{"post@on.example", "friend@foreign.test"}, DontSave: true})
+	putFilters(t, root, judges{clamd: clamd})
+	x := lab.Start(t, root, lab.Options{Dovecot: true, Relay: []string{"127.0.0.2"}})
+	const seen = "X-Sieve: CMU Sieve 3.0\nFrom: Somebody <else@elsewhere.test>\nSubject: seen before\n\n"
+	if got := sent(t, x, "many@off.example", seen+"of a stranger.\n"); got != "taken" {
+		t.Error(got)
+	}
+	gateway := lab.Client{Addr: x.Addr(), Local: "127.0.0.2"}
+	if r, err := gateway.Send(limited(t), stranger, []string{"post@on.example"}, seen+"by a gateway.\n"); err != nil || r.Code != 250 {
+		t.Error(r, err)
+	}
+	got := strings.Join(inbox(t, x, "post@on.example", 2), "")
+	if !strings.Contains(got, "of a stranger.") || !strings.Contains(got, "by a gateway.") || strings.Count(got, "Return-Path: <"+stranger+">") != 2 {
+		t.Errorf("letters that a filter has seen:\n%s", got)
+	}
+	manage(t, x, "away@off.example").put(`require ["vacation"]; vacation "I am away.";`)
+	r, err := x.Send(limited(t), "many@off.example", "away@off.example", "From: many@off.example\nTo: away@off.example\nSubject: x\n\nx\n")
+	if err != nil || r.Code != 250 {
+		t.Fatal(r, err)
+	}
+	for _, l := range inbox(t, x, "post@on.example", 3) {
+		if strings.Contains(l, "I am away.") != strings.Contains(l, "Return-Path: <>") {
+			t.Errorf("not as it was:\n%s", l)
+		}
+	}
+	if log, err := x.Log(); err != nil || !strings.Contains(log, "H=(answer.invalid)") {
+		t.Errorf("the answer was not scanned: %v\n%s", err, log)
+	}
+	noFault(t, x)
+}
+
 // What this machine says when it has a letter scanned is nobody else's to say.
 func TestNobodyElseIsTakenForThisServer(t *testing.T) {
 	clamd := lab.StartClamd(t)
@@ -63,14 +104,15 @@ func TestNobodyElseIsTakenForThisServer(t *testing.T) {
 	putFilters(t, root, judges{clamd: clamd})
 	const tooLong = "554 5.6.0 a line is longer than 998 octets"
 	for name, c := range map[string]lab.Client{"a stranger": {Addr: x.Addr()}, "a host that may relay": {Addr: x.Addr(), Local: "127.0.0.2"}} {
-		c.Helo = "scan.invalid"
-		for _, l := range []struct{ to, words, want string }{
-			{"x@off.example", strings.Repeat("x", 2000), tooLong},
-			{"x@on.example", lab.Virus, hasVirus},
-			{"x@on.example", "plain", "250 OK"},
-		} {
-			if r, err := c.Send(limited(t), stranger, []string{l.to}, letterOf(l.words)); err != nil || !strings.HasPrefix(replyLine(r), l.want) {
-				t.Errorf("%s, %.20s: %s, %v, want %s", name, l.words, replyLine(r), err, l.want)
+		for _, c.Helo = range []string{"scan.invalid", "answer.invalid"} {
+			for _, l := range []struct{ to, words, want string }{
+				{"x@off.example", strings.Repeat("x", 2000), tooLong},
+				{"x@on.example", lab.Virus, hasVirus},
+				{"x@on.example", "plain", "250 OK"}, // though from somebody who is nobody's box here
+			} {
+				if r, err := c.Send(limited(t), stranger, []string{l.to}, letterOf(l.words)); err != nil || !strings.HasPrefix(replyLine(r), l.want) {
+					t.Errorf("%s, %.20s: %s, %v, want %s", name, l.words, replyLine(r), err, l.want)
+				}
 			}
 		}
 	}
