@@ -76,6 +76,9 @@ func (m *Module) ownCertificate(ctx context.Context, owner string, name mail.SSL
 		return ownCertificate{err: gone}, nil
 	}
 	chain, key, found, err := m.panel.Certificate(ctx, owner, string(name))
+	if err != nil && !errors.Is(err, ErrRefused) {
+		err = errAway{err}
+	}
 	switch {
 	case err != nil:
 		return c, fmt.Errorf("ask for certificate %s of %s: %w", name, owner, err)

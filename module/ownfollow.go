@@ -23,9 +23,24 @@ type ownFollowed struct {
 
 const (
 	ownFollowedEvery = 24 * time.Hour
+	ownFollowedAgain = 10 * time.Minute // where it did not work for one of them
 	furnishedAtOnce  = 64
 	followedFunction = "emaildomain.ssl.follow"
 )
+
+// ErrRefused is in the error of a question that the panel answered with an error, or
+// with what is no answer: it says nothing about the next question.
+var ErrRefused = errors.New("the panel refuses that")
+
+// errAway is the error of a question that the panel cannot be asked at all just now.
+type errAway struct{ error }
+
+func (e errAway) Unwrap() error { return e.error }
+
+func away(err error) bool {
+	_, is := errors.AsType[errAway](err)
+	return is
+}
 
 // What can be said of a certificate of the panel's that is served. Each names a sentence.
 const (
@@ -44,38 +59,46 @@ func (m *Module) FollowCertificates(ctx context.Context) error {
 		return nil
 	}
 	err := m.furnishCertificates(ctx)
-	if err == nil {
-		err = m.followOwn(ctx)
+	if !away(err) {
+		err = errors.Join(err, m.followOwn(ctx))
 	}
-	if err != nil {
+	switch {
+	case away(err) || ctx.Err() != nil:
 		f.doubt.Store(true)
 		f.after.Store(now.Add(doubtRest).UnixMilli())
-		return err
+	case err != nil:
+		f.due.Store(now.Add(ownFollowedAgain).UnixMilli())
+	default:
+		f.due.Store(now.Add(ownFollowedEvery).UnixMilli())
 	}
-	f.due.Store(now.Add(ownFollowedEvery).UnixMilli())
-	return nil
+	return err
 }
 
 // furnishCertificates makes the certificates that domains are to have and have not: of
-// those from before there were any.
-func (m *Module) furnishCertificates(ctx context.Context) error {
+// those from before there were any. One that cannot be made keeps no other waiting,
+// unless the panel is away.
+func (m *Module) furnishCertificates(ctx context.Context) (failed error) {
+	var last mail.Name
 	for {
 		var lacking []mail.Name
 		err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-			lacking, err = tx.DomainsWithoutCertificate(ctx, furnishedAtOnce)
+			lacking, err = tx.DomainsWithoutCertificate(ctx, last, furnishedAtOnce)
 			return err
 		})
 		if err != nil || len(lacking) == 0 {
-			return err
+			return errors.Join(failed, err)
 		}
-		for _, n := range lacking {
-			err := m.furnishCertificate(ctx, n)
-			if errors.Is(err, files.ErrManyCertificates) { // the others wait until there is room
-				m.log.Warn().Err(err).Str("domain", n.String()).Msg("a domain that is to have a certificate gets none")
-				return nil
+		for _, last = range lacking {
+			err := m.furnishCertificate(ctx, last)
+			switch {
+			case errors.Is(err, files.ErrManyCertificates): // the others wait until there is room
+				m.log.Warn().Err(err).Str("domain", last.String()).Msg("a domain that is to have a certificate gets none")
+				return failed
+			case err != nil:
+				failed = errors.Join(failed, fmt.Errorf("make a certificate for %s: %w", last, err))
 			}
-			if err != nil {
-				return fmt.Errorf("make a certificate for %s: %w", n, err)
+			if away(err) || ctx.Err() != nil {
+				return failed
 			}
 		}
 	}
@@ -100,7 +123,9 @@ func (m *Module) furnishCertificate(ctx context.Context, n mail.Name) error {
 	})
 }
 
-func (m *Module) followOwn(ctx context.Context) error {
+// followOwn has domains show the certificates of their owners as the panel has them. One
+// that fails keeps no other waiting, unless the panel is away.
+func (m *Module) followOwn(ctx context.Context) (failed error) {
 	if m.panel.Certificate == nil {
 		return nil
 	}
@@ -114,19 +139,23 @@ func (m *Module) followOwn(ctx context.Context) error {
 	}
 	for _, p := range all {
 		if err := ctx.Err(); err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 		c, err := m.ownCertificate(ctx, p.Owner, p.Name)
 		if err != nil {
-			return err
+			failed = errors.Join(failed, err)
+			if away(err) {
+				return failed
+			}
+			continue
 		}
 		for _, n := range p.Domains {
 			if err := m.followOne(ctx, n, p, c); err != nil {
-				return fmt.Errorf("bring the certificate of %s up to date: %w", n, err)
+				failed = errors.Join(failed, fmt.Errorf("bring the certificate of %s up to date: %w", n, err))
 			}
 		}
 	}
-	return nil
+	return failed
 }
 
 // followOne has a domain show its certificate as the panel has it.

@@ -11,6 +11,7 @@ import (
 	"github.com/sourcegraph/jsonrpc2"
 	"golang.org/x/sync/singleflight"
 
+	"maildomain/module"
 	"maildomain/rpc/wire"
 )
 
@@ -27,7 +28,7 @@ const (
 // connection is registered or ends (what the core could not tell then is unknown),
 // or maxAge has gone by. What the methods return is shared:
 // it is to be read, not changed. An error of the core's, or none of its answers in
-// time, is ErrUnavailable.
+// time, is ErrUnavailable; where it answered, module.ErrRefused too.
 type Core struct {
 	// Forgot is called when the core has said that what it told before may be so no
 	// longer, with its word for what: "users", "params", "certificates"; nil: nobody
@@ -205,6 +206,8 @@ func (k *Core) ask(ctx context.Context, c *conn, method string, params, into any
 			c.log.Error().Int("questions", maxIgnored).Msg("the core answers nothing; connection closed")
 			c.close()
 		}
+	default: // what it answered is none
+		return fmt.Errorf("%s: %w, %w: %v", method, ErrUnavailable, module.ErrRefused, err)
 	}
 	return fmt.Errorf("%s: %w: %v", method, ErrUnavailable, why)
 }
@@ -220,7 +223,7 @@ func (e *coreError) Error() string {
 }
 
 // Unwrap: what the core refuses is not there for the module.
-func (e *coreError) Unwrap() error { return ErrUnavailable }
+func (e *coreError) Unwrap() []error { return []error{ErrUnavailable, module.ErrRefused} }
 
 // answered says that err is the core's answer with one of these codes.
 func answered(err error, codes ...int64) bool {

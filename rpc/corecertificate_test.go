@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"maildomain/module"
 	"maildomain/rpc/wire"
 )
 
@@ -55,7 +56,7 @@ func TestCertificateOfAnOwnerComesFromTheCore(t *testing.T) {
 		}
 	}
 	for _, ill := range []string{`"error":{"code":-32603,"message":"internal error"}`, `"result":[1]`} {
-		if got, _, err := ask(ill); !errors.Is(err, ErrUnavailable) || got != (pair{}) {
+		if got, _, err := ask(ill); !errors.Is(err, ErrUnavailable) || !errors.Is(err, module.ErrRefused) || got != (pair{}) {
 			t.Errorf("%s: %v, %v", ill, got, err)
 		}
 	}

@@ -68,11 +68,11 @@ func (tx *Tx) Certificates(ctx context.Context, each func(CertificateRow) error)
 	})
 }
 
-// DomainsWithoutCertificate are the domains that are to have one and have none, at
-// most most.
-func (tx *Tx) DomainsWithoutCertificate(ctx context.Context, most int) ([]mail.Name, error) {
-	return tx.names(ctx, `SELECT name FROM domain d INDEXED BY domain_served WHERE secure = 1
-		AND NOT EXISTS (SELECT 1 FROM certificate c WHERE c.name = d.name) LIMIT ?`, most)
+// DomainsWithoutCertificate are the domains that are to have one and have none, by
+// name, those behind after, at most most.
+func (tx *Tx) DomainsWithoutCertificate(ctx context.Context, after mail.Name, most int) ([]mail.Name, error) {
+	return tx.names(ctx, `SELECT name FROM domain d INDEXED BY domain_served WHERE secure = 1 AND name > ?
+		AND NOT EXISTS (SELECT 1 FROM certificate c WHERE c.name = d.name) ORDER BY name LIMIT ?`, after.String(), most)
 }
 
 // Unproven are the domains whose certificates were not seen served yet since they
