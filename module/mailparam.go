@@ -6,6 +6,7 @@ import (
 	"maps"
 	"strings"
 
+	"maildomain/module/acme"
 	"maildomain/module/mail"
 	"maildomain/module/store"
 )
@@ -99,6 +100,9 @@ func (m *Module) EditSettings(ctx context.Context, by Actor, e mail.SettingsEdit
 				break
 			}
 		}
+		if err := retryOrders(ctx, tx, d, s); err != nil {
+			return nil, err
+		}
 		for name, value := range s.Values() {
 			if value == d.before[name] {
 				continue
@@ -110,6 +114,27 @@ func (m *Module) EditSettings(ctx context.Context, by Actor, e mail.SettingsEdit
 		d.plan, err = m.filtersPlan(ctx, tx, filters)
 		return d, err
 	})
+}
+
+// retryOrders has orders tried again at once that may have failed for a setting that d
+// changes; those that the authority has just counted a failure of wait on.
+func retryOrders(ctx context.Context, tx *store.Tx, d *deed, s mail.Settings) error {
+	var kinds []string
+	for name := range d.after {
+		switch {
+		case d.before[name] == d.after[name]:
+		case name == "acme_directory":
+			return tx.RetryElsewhere(ctx, s.ACME.Directory, afterFailure)
+		case strings.HasPrefix(name, "acme"):
+			kinds = append(kinds, string(acme.BadAccount), string(acme.NotHere))
+		case strings.HasPrefix(name, "dns"), name == "resolvers":
+			kinds = append(kinds, string(acme.NotHere))
+		}
+	}
+	if len(kinds) == 0 {
+		return nil
+	}
+	return tx.RetryOrders(ctx, s.ACME.Directory, afterFailure, kinds...)
 }
 
 // params are the server's settings, with what the module has of its own.

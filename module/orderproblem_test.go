@@ -502,10 +502,83 @@ func TestAccountIsTiedToACustomer(t *testing.T) {
 	o.letsencrypt(t, "a.example")
 	o.order(t)
 	o.waits(t, "a.example", "bad_account", "acme_eab_required")
-	o.set(t, "acme_eab_kid", "customer", "acme_eab_key", key)
-	o.pass(2 * time.Hour)
+	// What the administrator mends is tried at once.
+	o.set(t, "acme_eab_kid", "customer", "acme_eab_key", strings.Repeat("A", len(key)))
+	o.order(t)
+	o.waits(t, "a.example", "bad_account", "acme_eab")
+	o.set(t, "acme_contact", "me@a.example")
+	o.order(t)
+	if row := o.waits(t, "a.example", "bad_account", "acme_eab"); row.Failures != 3 {
+		t.Errorf("%+v", row)
+	}
+	o.set(t, "dkim_selector", "other")
+	if row := o.row(t, "a.example"); !row.Due.After(o.now) {
+		t.Error("tried again for a setting that has nothing to do with it")
+	}
+	o.set(t, "acme_eab_key", key)
 	o.order(t)
 	if o.account(t) == "" {
 		t.Errorf("no account\n%s", o.log)
 	}
+}
+
+func TestOrdersAreTriedAgainWithTheSettingsThatTheyFailedFor(t *testing.T) {
+	o := newOrdering(t, "b.example")
+	o.set(t, "acme_webroot", "/nonexistent/web", "acme_challenge", "http-01")
+	o.letsencrypt(t, "a.example")
+	o.order(t)
+	o.waits(t, "a.example", "not_here", "acme_webroot")
+	o.set(t, "acme_webroot", "")
+	o.order(t)
+	o.has(t, "a.example", "mail.a.example")
+
+	// What the authority has counted waits on; and what it wants to be asked later is, at
+	// that authority.
+	o.refuse(429, "108000", "rateLimited", "too many certificates already issued")
+	o.letsencrypt(t, "b.example")
+	o.order(t)
+	o.waits(t, "b.example", "rate_limited", "acme_rate_limited")
+	asked, first := o.ca.Asked("order-plz"), o.ca
+	o.ca.Stand(nil)
+	o.set(t, "acme_challenge", "dns-01")
+	o.order(t)
+	o.set(t, "acme_directory", "https://127.0.0.1:1/dir")
+	o.order(t)
+	o.waits(t, "b.example", "unreachable", "acme_unreachable")
+	o.set(t, "acme_directory", first.URL())
+	o.order(t)
+	o.waits(t, "b.example", "rate_limited", "acme_rate_limited")
+	if n := o.ca.Asked("order-plz"); n != asked {
+		t.Errorf("asked %d times before it was time", n-asked)
+	}
+	o.ca = authority.Start(t, authority.Options{Resolver: o.resolver.Addr(), HTTP: o.web.port()})
+	o.orders.roots = o.ca.Roots
+	o.ca.Stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.HasPrefix(r.URL.Path, "/finalize-order/") {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(400)
+			_, _ = fmt.Fprint(w, `{"type":"urn:ietf:params:acme:error:rejectedIdentifier","detail":"not for you","status":400}`)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+	o.set(t, "acme_directory", o.ca.URL())
+	o.order(t)
+	o.waits(t, "b.example", "refused", "acme_rejected")
+	o.set(t, "acme_challenge", "auto")
+	for _, at := range []string{first.URL(), o.ca.URL()} {
+		o.set(t, "acme_directory", at)
+		o.order(t)
+	}
+	o.set(t, "acme_directory", first.URL())
+	o.set(t, "acme_directory", o.ca.URL())
+	o.order(t)
+	o.ordered(t, 1)
+	if row := o.row(t, "b.example"); row.Due.Sub(o.now) > afterFailure {
+		t.Errorf("it waits until %v", row.Due)
+	}
+	o.ca.Stand(nil)
+	o.pass(afterFailure)
+	o.order(t)
+	o.has(t, "b.example", "mail.b.example")
 }

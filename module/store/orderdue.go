@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"maildomain/module/mail"
@@ -58,6 +59,28 @@ func (tx *Tx) RestOrders(ctx context.Context) error {
 	_, err := tx.exec(ctx, `UPDATE ssl_order SET step = '' WHERE step <> ''`)
 	return err
 }
+
+// RetryOrders has the orders tried now whose last problem is of these kinds; those whose
+// names the authority has counted a failure of wait until rest has passed since, but no
+// longer than they did.
+func (tx *Tx) RetryOrders(ctx context.Context, directory string, rest time.Duration, kinds ...string) error {
+	args := []any{tx.Now.UnixMilli(), directory, rest.Milliseconds()}
+	for _, k := range kinds {
+		args = append(args, k)
+	}
+	_, err := tx.exec(ctx, `UPDATE ssl_order SET due = min(due, `+afterFailures+`) WHERE due > ?1 AND kind IN (`+strings.TrimPrefix(strings.Repeat(",?", len(kinds)), ",")+`)`, args...)
+	return err
+}
+
+// RetryElsewhere has all orders tried now, of another authority than before; but those
+// whose names that one has counted a failure of wait until rest has passed since.
+func (tx *Tx) RetryElsewhere(ctx context.Context, directory string, rest time.Duration) error {
+	_, err := tx.exec(ctx, `UPDATE ssl_order SET due = `+afterFailures+` WHERE step = ''`, tx.Now.UnixMilli(), directory, rest.Milliseconds())
+	return err
+}
+
+// afterFailures is when an order may be tried again, of what the authority has counted.
+const afterFailures = `max(?1, coalesce((SELECT max(e.at) + ?3 FROM acme_event e WHERE e.directory = ?2 AND e.what = 'failure' AND e.names = ssl_order.names), 0))`
 
 // OrderBegun says that an order which was begun at an authority is under way, or is to
 // go on by now.
