@@ -17,6 +17,7 @@ func TestSpam(t *testing.T) {
 	lab.NeedDovecot(t)
 	spamd, clamd, grey := lab.StartSpamd(t), lab.StartClamd(t), lab.StartPostgrey(t, time.Second)
 	t.Run("IsRefusedOrFiledAsJunkWhereDomainAndBoxHaveItOn", func(t *testing.T) { spamByDomainAndBox(t, spamd) })
+	t.Run("StaysMarkedOnTheWayToTheVirusScanner", func(t *testing.T) { markedOnTheWay(t, spamd, clamd) })
 	t.Run("RecipientsWithOtherFiltersGetALetterOfTheirOwn", func(t *testing.T) { recipientMix(t, spamd, clamd) })
 	t.Run("FiltersKilledUnderLoadLoseNoLetterAndLetNoVirusPass", func(t *testing.T) { killUnderLoad(t, grey, spamd, clamd) })
 }
@@ -78,6 +79,51 @@ func spamByDomainAndBox(t *testing.T, spamd *lab.Filter) {
 	}
 	if faults, err := x.Dovecot.Faults(); err != nil || len(faults) > 0 {
 		t.Errorf("Dovecot's faults: %q, %v", faults, err)
+	}
+}
+
+func markedOnTheWay(t *testing.T, spamd, clamd *lab.Filter) {
+	root := lab.NewRoot(t)
+	lab.PutDomain(t, root, "a.example", filtered("spamassassin")...)
+	lab.PutDomain(t, root, "b.example", filtered("avcheck")...)
+	lab.PutBoxes(t, root, "a.example", lab.Box{Name: "post", Spamassassin: true, Forward: []string{"post@b.example"}})
+	lab.PutBoxes(t, root, "b.example", lab.Box{Name: "post"})
+	putFilters(t, root, judges{spamd: spamd, clamd: clamd}, "spam_mark: 50", "spam_reject: 150")
+	x := lab.Start(t, root, lab.Options{Dovecot: true, Relay: []string{"127.0.0.2"}})
+	if got := sent(t, x, "post@a.example", letterOf(lab.SpamLike)); got != "taken" {
+		t.Fatal(got)
+	}
+	if got := sent(t, x, "post@a.example", letterOf("hello")); got != "taken" {
+		t.Fatal(got)
+	}
+	gateway := lab.Client{Addr: x.Addr(), Local: "127.0.0.2", Helo: "scan.invalid"}
+	if r, err := gateway.Send(limited(t), stranger, []string{"post@b.example"}, letterOf("of a gateway")); err != nil || r.Code != 250 {
+		t.Error(r, err)
+	}
+	plain := strings.Join(inbox(t, x, "post@b.example", 2), "")
+	if strings.Contains(plain, "X-Spam-Flag") || strings.Contains(plain, "-100") || strings.Count(plain, "X-Spam-Score: ") != 1 {
+		t.Errorf("plain letters:\n%s", plain)
+	}
+	for _, login := range []string{"post@a.example", "post@b.example"} {
+		junk := junk(t, x, login, 1)[0]
+		if strings.Count(junk, "X-Spam-Flag: YES\r\n") != 1 || strings.Contains(junk, "X-Spam-Flag: NO") || strings.Contains(junk, "-100") || !strings.Contains(junk, lab.SpamLike) {
+			t.Errorf("%s: %s", login, junk)
+		}
+	}
+	noFault(t, x)
+}
+
+// junk waits for n letters in the folder Junk of a box.
+func junk(t *testing.T, x *lab.Exim, login string, n int) []string {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		l, err := x.Letters(limited(t), login, lab.Secret, "Junk")
+		if err == nil && len(l) == n {
+			return l
+		}
+		if time.Now().After(end) {
+			t.Fatalf("junk of %s: %q, %v", login, l, err)
+		}
 	}
 }
 
