@@ -18,19 +18,20 @@ import (
 // A deed is what a change comes to, as it was decided in its transaction: the rows
 // are written, the rest is still to be done.
 type deed struct {
-	domain        mail.Name           // that it is about, where it has records
-	dns           []mail.Name         // domains whose records are to be handed over after it
-	records       []store.RecordShift // of these domains
-	needs         []mail.Record       // all that the domain is to have
-	before, after map[string]string   // settings of the object; nil: it is not there
-	plan          []files.Change      // of files
-	made          []mail.Address      // mailboxes whose directories are to be made before the commit
-	moves         []move              // of mail, after it
-	kept          []mail.Address      // mailboxes that start anew with an empty directory, after the moves
-	shown         []mail.Name         // domains whose certificates are served otherwise, or mail.ServerCertificate
-	gone          []string            // logins that are over: "box@domain", or "*@domain"
-	mailboxes     int64               // that lose or regain their mail
-	bytes         int64               // of mail in them
+	domain        mail.Name                         // that it is about, where it has records
+	dns           []mail.Name                       // domains whose records are to be handed over after it
+	records       []store.RecordShift               // of these domains
+	first         map[mail.Name][]store.RecordValue // of these, noted to be sent, and never sent before; nil: the background hands over
+	needs         []mail.Record                     // all that the domain is to have
+	before, after map[string]string                 // settings of the object; nil: it is not there
+	plan          []files.Change                    // of files
+	made          []mail.Address                    // mailboxes whose directories are to be made before the commit
+	moves         []move                            // of mail, after it
+	kept          []mail.Address                    // mailboxes that start anew with an empty directory, after the moves
+	shown         []mail.Name                       // domains whose certificates are served otherwise, or mail.ServerCertificate
+	gone          []string                          // logins that are over: "box@domain", or "*@domain"
+	mailboxes     int64                             // that lose or regain their mail
+	bytes         int64                             // of mail in them
 }
 
 // A move is mail on its way to the trash, or back.
@@ -61,6 +62,9 @@ func (m *Module) change(ctx context.Context, by Actor, function, object string, 
 			return err
 		}
 		if err := record(ctx, tx, by, function, object, d); err != nil {
+			return err
+		}
+		if err := m.offer(ctx, tx, d); err != nil {
 			return err
 		}
 		would = d // told once it is over: it may be worked out again
@@ -109,11 +113,28 @@ func (m *Module) change(ctx context.Context, by Actor, function, object string, 
 	return published
 }
 
+// offer notes of the values that a change wants in DNS that they are sent, where that
+// is done at once: with the change itself, for another transaction would take as long.
+func (m *Module) offer(ctx context.Context, tx *store.Tx, d *deed) error {
+	if len(d.dns) == 0 || tx.Now.UnixMilli() < m.silentUntil.Load() {
+		return nil
+	}
+	d.first = map[mail.Name][]store.RecordValue{}
+	for _, n := range d.dns {
+		first, err := tx.OfferRecords(ctx, n)
+		if err != nil {
+			return err
+		}
+		d.first[n] = first
+	}
+	return nil
+}
+
 // handOverSoon begins to hand over what a change wants in DNS, unless the name server
-// has just been silent: then the background does it. What it returns waits for the end,
+// had just been silent: then the background does it. What it returns waits for the end,
 // and says how the records of the last domain stand then; none where that is not known.
 func (m *Module) handOverSoon(ctx context.Context, d *deed) (handed func() []store.RecordRow) {
-	if d == nil || len(d.dns) == 0 || m.db.Now().UnixMilli() < m.silentUntil.Load() {
+	if d == nil || d.first == nil {
 		return func() []store.RecordRow { return nil }
 	}
 	end := make(chan []store.RecordRow, 1)
@@ -123,7 +144,7 @@ func (m *Module) handOverSoon(ctx context.Context, d *deed) (handed func() []sto
 		var rows []store.RecordRow
 		for _, n := range d.dns {
 			var err error
-			if rows, err = m.handOverNow(ctx, n); err != nil {
+			if rows, err = m.handOverNow(ctx, n, d.first[n]); err != nil {
 				m.log.Warn().Err(err).Str("domain", n.String()).Msg("records were not handed over; it will be tried again")
 			}
 		}

@@ -260,6 +260,64 @@ func TestLivingDomainKeepsItsMXWhateverIsSwitchedOff(t *testing.T) {
 	}
 }
 
+// What stood before us stands after us, however it came to be in its place.
+func TestValueThatStoodBeforeUsIsNotOursToRemove(t *testing.T) {
+	const theirs = "\n@ MX 10 mx.host.example.\nmail A 192.0.2.1\nmail A 192.0.2.2\n_dmarc TXT \"v=DMARC1; p=none\"\n"
+	add := func(t *testing.T, n *named) {
+		t.Helper()
+		if _, err := n.AddDomain(t.Context(), as("user1"), dnsEdit("name", "a.example", "dmarc", "on", "secure", "on")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, make := range map[string]func(t *testing.T, n *named){
+		"at once": add,
+		"again": func(t *testing.T, n *named) {
+			add(t, n)
+			group(t, n.PublishRecords, as("user1"), "a.example")
+			group(t, n.PublishRecords, as("user1"), "a.example")
+		},
+		"after a silence": func(t *testing.T, n *named) {
+			n.bind.Stop()
+			add(t, n)
+			n.pass(time.Minute)
+			pending(t, n.world)
+			n.bind.Restart()
+			n.pass(time.Hour)
+			pending(t, n.world)
+		},
+		"after a move": func(t *testing.T, n *named) {
+			add(t, n)
+			n.set(t, "dns", "none")
+			follow(t, n.world)
+			pending(t, n.world)
+			n.set(t, "dns", "server")
+			pending(t, n.world)
+			follow(t, n.world)
+			pending(t, n.world)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNamed(t, "a.example"+theirs)
+			make(t, n)
+			n.hasRecords(t, "a.example", wire.TypeTXT, spfOfWorld)
+			n.hasRecords(t, "mail.a.example", wire.TypeAAAA, "2001:db8::1")
+			for _, r := range recordRows(t, n.world, "a.example") {
+				ours := r.Why == mail.ForSPF || r.Type == mail.TypeAAAA
+				if r.State != mail.Published && r.Why != mail.ForDMARC || r.Offered != ours {
+					t.Errorf("%+v", r)
+				}
+			}
+			group(t, n.DeleteDomains, as("user1"), "a.example")
+			n.hasRecords(t, "a.example", wire.TypeMX, "10 mx.host.example.")
+			n.hasRecords(t, "mail.a.example", wire.TypeA, "192.0.2.1", "192.0.2.2")
+			n.hasRecords(t, "_dmarc.a.example", wire.TypeTXT, "v=DMARC1; p=none")
+			n.hasRecords(t, "a.example", wire.TypeTXT)
+			n.hasRecords(t, "mail.a.example", wire.TypeAAAA)
+			checkRows(t, n.world, "a.example", "", 0)
+		})
+	}
+}
+
 // Checked once an hour, not at each look.
 func TestWhatListsNoteIsCheckedAgain(t *testing.T) {
 	n := newNamed(t, "a.example")
@@ -319,6 +377,7 @@ type core struct {
 	calls  int
 	puts   map[string]int // of each name and type
 	stands map[string][]string
+	owner  string // of the domain of the last call
 	before func() // a call is answered
 }
 
@@ -331,13 +390,14 @@ func coreWorld(t *testing.T) (*world, *core) {
 	return w, c
 }
 
-func (c *core) hand(_ context.Context, _ mail.Name, changes []mail.RecordChange) (os []mail.RecordOutcome, err error) {
+func (c *core) hand(_ context.Context, _ mail.Name, owner string, changes []mail.RecordChange) (os []mail.RecordOutcome, err error) {
 	if c.before != nil {
 		c.before()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.calls++
+	c.owner = owner
 	if c.fault != nil {
 		return nil, c.fault
 	}
@@ -375,11 +435,29 @@ func TestPanelThatIsAwayGetsRecordsLater(t *testing.T) {
 	group(t, w.PublishRecords, as("user1"), "b.example")
 	checkRows(t, w, "b.example", mail.Published, 3)
 	// An answer about something else is none.
-	w.panel.DNS = func(context.Context, mail.Name, []mail.RecordChange) ([]mail.RecordOutcome, error) {
+	w.panel.DNS = func(context.Context, mail.Name, string, []mail.RecordChange) ([]mail.RecordOutcome, error) {
 		return make([]mail.RecordOutcome, 3), nil
 	}
 	addSigned(t, w, "c.example")
 	checkRows(t, w, "c.example", mail.Pending, 3)
+}
+
+// The panel's zones have owners: it is told for whom records are.
+func TestPanelIsToldWhoseDomainItIs(t *testing.T) {
+	w, c := coreWorld(t)
+	addSigned(t, w, "a.example")
+	if c.owner != "user1" {
+		t.Errorf("added for %q", c.owner)
+	}
+	change(t, w, as("admin"), "a.example", dnsEdit("owner", "user2"))
+	group(t, w.PublishRecords, as("admin"), "a.example")
+	if c.owner != "user2" {
+		t.Errorf("after it was given to another, published for %q", c.owner)
+	}
+	group(t, w.DeleteDomains, as("admin"), "a.example")
+	if c.owner != "" || len(c.stands) > 0 {
+		t.Errorf("taken away for %q, and there stands %v", c.owner, c.stands)
+	}
 }
 
 // As if the power went between the commit and the hand-over.

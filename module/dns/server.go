@@ -133,6 +133,7 @@ func (x *session) try(ctx context.Context, zone string, c mail.RecordChange, the
 		return nil
 	}
 	if len(p.add)+len(p.remove) > 0 {
+		o.Sent = o.Sent || len(p.add) > 0
 		if err := x.update(ctx, zone, c, there, p); err != nil {
 			return err
 		}

@@ -5,9 +5,10 @@ package mail
 type RecordChange struct {
 	Record
 	// Ours are the values at the name and type that the module may take away:
-	// all that it ever asked to put there and has not seen withdrawn. They are
+	// all that it asked to put there before and has not seen withdrawn. They are
 	// written down before they are put, so that an answer that is lost leaves no
-	// value without an owner.
+	// value without an owner. What is put for the first time is not among them: if
+	// it stands, it is another's.
 	Ours   []string
 	Remove bool // Values mean nothing then
 }
@@ -30,8 +31,9 @@ type RecordOutcome struct {
 	Type    RecordType
 	Handed  Handed
 	Reason  string   // what the server said, or what failed, in its own words; empty when published
-	Foreign []string // of the values that were to stand: those that stood already and are not ours to remove
+	Foreign []string // of the values that were to stand, or of what stands in their place: those that are not ours to remove
 	Verdict Verdict  // with Conflict: what stands there, and what is proposed
+	Sent    bool     // with Pending: the values were sent, and may stand
 
 	Text string            // names the sentence that says why; empty: Handed says all
 	Args map[string]string // what fills it

@@ -57,7 +57,7 @@ func (tx *Tx) LeaveServer(ctx context.Context, s FormerServer, state FormerState
 	}
 	_, err := tx.exec(ctx, `INSERT OR REPLACE INTO former_record (server, domain, name, type, value, state, reason, args, detail, due)
 		SELECT s.id, r.domain, r.name, r.type, r.value, ?, '', '{}', '', ? FROM record r JOIN former_server s ON s.mode = ? AND s.server = ?
-		WHERE r.state IN ('pending', 'published', 'refused')`, string(state), tx.Now.UnixMilli(), string(s.Mode), s.Server)
+		WHERE r.offered = 1`, string(state), tx.Now.UnixMilli(), string(s.Mode), s.Server)
 	if err != nil {
 		return err
 	}
@@ -65,12 +65,14 @@ func (tx *Tx) LeaveServer(ctx context.Context, s FormerServer, state FormerState
 }
 
 // ReturnTo notes that a server is the one again: what was to be withdrawn from it and is
-// not wanted is taken away like anything else.
+// not wanted is taken away like anything else. What was left there for a domain is its
+// own again, until it is said what the domain is to have.
 func (tx *Tx) ReturnTo(ctx context.Context, mode mail.DNSMode, server string) error {
 	const there = `server IN (SELECT id FROM former_server WHERE mode = ? AND server = ?)`
-	if _, err := tx.exec(ctx, `INSERT INTO record (domain, name, type, value, ttl, why, wanted, state, reason, tries, due)
-		SELECT domain, name, type, value, 0, '', 0, 'pending', '', 0, ? FROM former_record WHERE state <> 'left' AND `+there+` ON CONFLICT DO NOTHING`,
-		tx.Now.UnixMilli(), string(mode), server); err != nil {
+	if _, err := tx.exec(ctx, `INSERT INTO record (domain, name, type, value, ttl, why, wanted, state, reason, tries, due, offered)
+		SELECT domain, name, type, value, ?, '', state = 'left', 'pending', '', 0, ?, 1 FROM former_record
+		WHERE (state <> 'left' OR domain IN (SELECT name FROM domain)) AND `+there+` ON CONFLICT DO UPDATE SET offered = 1`,
+		mail.DefaultTTL, tx.Now.UnixMilli(), string(mode), server); err != nil {
 		return err
 	}
 	if _, err := tx.exec(ctx, `DELETE FROM former_record WHERE `+there, string(mode), server); err != nil {

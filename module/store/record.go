@@ -26,18 +26,20 @@ type RecordRow struct {
 	Tries  int
 	Due    time.Time // of a pending one
 
+	Offered bool // it was sent, or is about to be: what stands may be ours
+
 	Text string            // names the sentence that says why it is so; empty: what the state says
 	Args map[string]string // what fills it
 }
 
 // RecordsOf are the values of a domain, by name, type and value.
 func (tx *Tx) RecordsOf(ctx context.Context, n mail.Name) (rows []RecordRow, err error) {
-	err = tx.rows(ctx, `SELECT name, type, value, ttl, why, wanted, state, reason, args, detail, tries, due FROM record WHERE domain = ? ORDER BY name, type, value`,
+	err = tx.rows(ctx, `SELECT name, type, value, ttl, why, wanted, state, reason, args, detail, tries, due, offered FROM record WHERE domain = ? ORDER BY name, type, value`,
 		[]any{n.String()}, func(r *sql.Rows) error {
 			var row RecordRow
 			var due int64
 			var args string
-			if err := r.Scan(&row.Name, &row.Type, &row.Value, &row.TTL, &row.Why, &row.Wanted, &row.State, &row.Text, &args, &row.Reason, &row.Tries, &due); err != nil {
+			if err := r.Scan(&row.Name, &row.Type, &row.Value, &row.TTL, &row.Why, &row.Wanted, &row.State, &row.Text, &args, &row.Reason, &row.Tries, &due, &row.Offered); err != nil {
 				return err
 			}
 			var err error
@@ -82,15 +84,15 @@ func (tx *Tx) WantRecords(ctx context.Context, n mail.Name, was []RecordRow, rec
 	for _, r := range records {
 		for _, v := range r.Values {
 			i := slices.IndexFunc(have, func(h RecordRow) bool { return h.Name == r.Name && h.Type == r.Type && h.Value == v })
-			if i >= 0 && have[i].Wanted && have[i].TTL == r.TTL {
+			if i >= 0 && have[i].Wanted && have[i].TTL == r.TTL && have[i].Why == r.Why {
 				have[i].Name = "" // stays
 				continue
 			}
 			if i >= 0 {
 				have[i].Name = ""
 			}
-			if _, err := tx.exec(ctx, `INSERT INTO record (domain, name, type, value, ttl, why, wanted, state, reason, tries, due)
-				VALUES (?, ?, ?, ?, ?, ?, 1, 'pending', '', 0, ?)
+			if _, err := tx.exec(ctx, `INSERT INTO record (domain, name, type, value, ttl, why, wanted, state, reason, tries, due, offered)
+				VALUES (?, ?, ?, ?, ?, ?, 1, 'pending', '', 0, ?, 0)
 				ON CONFLICT DO UPDATE SET ttl = excluded.ttl, why = excluded.why, wanted = 1, state = 'pending', reason = '', args = '{}', detail = '', tries = 0, due = excluded.due`,
 				n.String(), r.Name, string(r.Type), v, r.TTL, string(r.Why), tx.Now.UnixMilli()); err != nil {
 				return nil, err
@@ -115,9 +117,15 @@ func (tx *Tx) WantRecords(ctx context.Context, n mail.Name, was []RecordRow, rec
 }
 
 // SetRecord notes what became of a value: a wanted one has its state; one that was
-// to be taken away and is gone has no row any more. A value that is to become
+// to be taken away and is gone, or was never sent, has no row any more. A value that is to become
 // something else since it was read keeps what it has: was is the row as it was read.
 func (tx *Tx) SetRecord(ctx context.Context, n mail.Name, was, r RecordRow) error {
+	if was.Offered != r.Offered { // so whatever it is to become
+		if _, err := tx.exec(ctx, `UPDATE record SET offered = ? WHERE domain = ? AND name = ? AND type = ? AND value = ?`,
+			r.Offered, n.String(), r.Name, string(r.Type), r.Value); err != nil {
+			return err
+		}
+	}
 	where := ` WHERE domain = ? AND name = ? AND type = ? AND value = ? AND wanted = ? AND ttl = ? AND due = ?`
 	args := []any{n.String(), was.Name, string(was.Type), was.Value, was.Wanted, was.TTL, was.Due.UnixMilli()}
 	// A server that refuses to take it away still has it, and it is ours.
@@ -162,17 +170,49 @@ func (tx *Tx) RecordsDue(ctx context.Context, most int) ([]mail.Name, error) {
 	return tx.names(ctx, `SELECT domain FROM record WHERE state = 'pending' AND due <= ? GROUP BY domain ORDER BY min(due) LIMIT ?`, tx.Now.UnixMilli(), most)
 }
 
+// A RecordValue is a value of a record set.
+type RecordValue struct {
+	Name  string
+	Type  mail.RecordType
+	Value string
+}
+
+// OfferRecords notes that the values of a domain that are to stand, and are handed over
+// next, are sent. It says which of them never were before.
+func (tx *Tx) OfferRecords(ctx context.Context, n mail.Name) (first []RecordValue, err error) {
+	tx.wrote = true
+	err = tx.rows(ctx, `UPDATE record SET offered = 1 WHERE domain = ?1 AND wanted = 1 AND offered = 0 AND EXISTS
+		(SELECT 1 FROM record p WHERE p.domain = ?1 AND p.name = record.name AND p.type = record.type AND p.state = 'pending')
+		RETURNING name, type, value`, []any{n.String()}, func(r *sql.Rows) error {
+		var v RecordValue
+		err := r.Scan(&v.Name, &v.Type, &v.Value)
+		first = append(first, v)
+		return err
+	})
+	return first, err
+}
+
 // OthersWant says that another domain needs this value too: a mail name can be in the
 // certificates of a domain and of one below it.
 func (tx *Tx) OthersWant(ctx context.Context, n mail.Name, r RecordRow) (wanted bool, err error) {
-	for d := r.Name; strings.Contains(d, ".") && !wanted && err == nil; _, d, _ = strings.Cut(d, ".") {
+	return tx.others(ctx, n, r, `wanted = 1`)
+}
+
+// OthersOffered says that this value was sent for another domain.
+func (tx *Tx) OthersOffered(ctx context.Context, n mail.Name, r RecordRow) (offered bool, err error) {
+	return tx.others(ctx, n, r, `offered = 1`)
+}
+
+// others says that a domain that has the name of r in it, n apart, has such a row.
+func (tx *Tx) others(ctx context.Context, n mail.Name, r RecordRow, which string) (has bool, err error) {
+	for d := r.Name; strings.Contains(d, ".") && !has && err == nil; _, d, _ = strings.Cut(d, ".") {
 		if d == n.String() {
 			continue
 		}
-		_, err = tx.row(ctx, `SELECT EXISTS (SELECT 1 FROM record WHERE domain = ? AND name = ? AND type = ? AND value = ? AND wanted = 1)`,
-			[]any{d, r.Name, string(r.Type), r.Value}, &wanted)
+		_, err = tx.row(ctx, `SELECT EXISTS (SELECT 1 FROM record WHERE domain = ? AND name = ? AND type = ? AND value = ? AND `+which+`)`,
+			[]any{d, r.Name, string(r.Type), r.Value}, &has)
 	}
-	return wanted, err
+	return has, err
 }
 
 // AnyKeys says that some domain has a DKIM key.
