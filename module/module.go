@@ -28,6 +28,7 @@ type Module struct {
 	db    *store.DB
 	tree  *files.Tree
 	panel Panel
+	alone bool // without a panel: its settings are as they were last
 	log   zerolog.Logger
 
 	changes zerolog.Logger // a line for each change of a domain
@@ -68,11 +69,13 @@ type Panel struct {
 	// Params are the server's settings.
 	Params func(ctx context.Context) (mail.Params, error)
 	// DNS hands records of a domain over to the core, and says of each what became of it.
-	DNS func(ctx context.Context, domain mail.Name, changes []mail.RecordChange) ([]mail.RecordOutcome, error)
+	// The owner is that of the mail domain; "" where it is none, but the server's own.
+	DNS func(ctx context.Context, domain mail.Name, owner string, changes []mail.RecordChange) ([]mail.RecordOutcome, error)
 	// Progress tells how far the call of a request is. Nothing waits for it.
 	Progress func(ctx context.Context, requestID string, done, total int)
 	// Certificate is a certificate that an owner has in the panel, with its key, both
-	// in PEM; false where there is none of that name.
+	// in PEM; false where there is none of that name. An error without ErrRefused in it
+	// says that the panel cannot be asked for any.
 	Certificate func(ctx context.Context, owner, name string) (chain, key []byte, found bool, err error)
 	// Certificates are the names of those that an owner has, in order.
 	Certificates func(ctx context.Context, owner string) ([]string, error)

@@ -253,7 +253,7 @@ const mostPutOff = 1000
 func (m *Module) lastParams(ctx context.Context) (p mail.Params, set mail.Settings, away bool, err error) {
 	p, set, err = m.params(ctx)
 	if err == nil {
-		return p, set, false, nil
+		return p, set, m.alone, nil
 	}
 	kept, known, fault := m.keptParams(ctx)
 	if fault != nil || !known {

@@ -298,6 +298,31 @@ func TestWhatIsDueIsDoneWithoutThePanel(t *testing.T) {
 	o.clean(t)
 }
 
+// What only the panel can do is no failure while it is not there: it is done when it is.
+func TestOrderThatNeedsThePanelWaitsForIt(t *testing.T) {
+	o := newOrdering(t)
+	follow(t, o.world)
+	o.set(t, "acme_challenge", "http-01")
+	o.letsencrypt(t, "a.example")
+	m := New(o.db, o.Module.tree, Panel{}, zerolog.New(o.log))
+	m.WithoutPanel()
+	m.dial, m.orders.roots = o.dial, o.ca.Roots
+	for range 3 {
+		o.pass(2 * awayRest)
+		if err := m.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		row := o.row(t, "a.example")
+		if row == nil || row.Failures != 0 || row.Kind != "" || row.Due.Sub(o.now) > awayRest || !row.Due.After(o.now) {
+			t.Fatalf("%+v", row)
+		}
+	}
+	o.pass(awayRest)
+	o.order(t)
+	o.has(t, "a.example", "mail.a.example")
+	o.ordered(t, 1)
+}
+
 // A module ends, and says when it wants to be called: at the first thing that is due.
 func TestPanelIsToldWhenSomethingIsDue(t *testing.T) {
 	o := newOrdering(t)

@@ -74,6 +74,7 @@ var errNoPanel = errors.New("the panel is not there")
 // WithoutPanel has the module go by the panel's settings as they were last: nobody else
 // can be asked.
 func (m *Module) WithoutPanel() {
+	m.alone = true
 	m.panel = Panel{
 		User:    func(context.Context, string) (mail.User, bool, error) { return mail.User{}, false, errNoPanel },
 		UsersOf: func(context.Context, string) ([]mail.User, error) { return nil, errNoPanel },
