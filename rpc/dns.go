@@ -224,9 +224,10 @@ func withRecords(ctx context.Context, m *module.Module, by module.Actor, ok wire
 	return ok
 }
 
-// DNS hands records over to the core.
-func (k *Core) DNS(ctx context.Context, domain mail.Name, changes []mail.RecordChange) ([]mail.RecordOutcome, error) {
-	q := wire.DNS{Zone: domain.String(), Module: "maildomain"}
+// DNS hands records of a user's mail domain over to the core; of the server's own where
+// owner is "".
+func (k *Core) DNS(ctx context.Context, domain mail.Name, owner string, changes []mail.RecordChange) ([]mail.RecordOutcome, error) {
+	q := wire.DNS{Zone: domain.String(), Owner: owner, Module: "maildomain"}
 	for _, c := range changes {
 		w := wire.DNSChange{Op: wire.DNSPut, Name: c.Name, Type: string(c.Type), TTL: c.TTL, Values: c.Values}
 		if c.Remove {

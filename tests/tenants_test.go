@@ -42,6 +42,33 @@ func TestTenantsDoNotSeeEachOther(t *testing.T) {
 	}
 }
 
+// The demonstration has a zone example.com of user1's and example.net of user2's.
+func TestRecordsOfATenantStayInTheirOwnZones(t *testing.T) {
+	w := world.Start(t, world.Options{})
+	w.Must(t, "user2", "emaildomain.edit", "name", "example.com", "dmarc", "on", "sok", "ok")
+	w.Must(t, "user2", "emaildomain.edit", "name", "mail.example.net", "dmarc", "on", "sok", "ok")
+	for domain, want := range map[string]string{"example.com": "wrong", "mail.example.net": "published"} {
+		rows := w.Must(t, "user2", "emaildomain.dns", "elid", domain).Elems
+		for _, r := range rows {
+			if r["state"] != want || strings.Contains(r["detail"], "the zone example.com is not of the domain's owner") != (want == "wrong") {
+				t.Errorf("%s: %v", domain, r)
+			}
+		}
+		if len(rows) != 3 { // MX, SPF, DMARC
+			t.Errorf("%s: %d records", domain, len(rows))
+		}
+		placed := 0
+		for _, r := range w.Must(t, "admin", "zone.record", "elid", strings.TrimPrefix(domain, "mail.")).Elems {
+			if r["module"] == "maildomain" {
+				placed++
+			}
+		}
+		if (placed == len(rows)) != (want == "published") || placed != 0 && want == "wrong" {
+			t.Errorf("%d records in the zone of %s", placed, domain)
+		}
+	}
+}
+
 // What an actor may not see answers, word for word, as what is not there.
 func TestForeignDomainAnswersAsNone(t *testing.T) {
 	w := world.Start(t, world.Options{})

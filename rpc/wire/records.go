@@ -4,6 +4,7 @@ package wire
 // serves a zone that they are in.
 type DNS struct {
 	Zone    string      `json:"zone"`   // the mail domain; the core finds the zone that it lies in
+	Owner   string      `json:"owner"`  // the user whose mail domain it is; empty: the server's own
 	Module  string      `json:"module"` // whose records these are
 	Changes []DNSChange `json:"changes"`
 }

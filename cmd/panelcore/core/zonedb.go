@@ -21,18 +21,14 @@ func (t *zoneTx) exec(ctx context.Context, verb, query string, args ...any) erro
 	return nil
 }
 
-// zoneOf returns the zone that name lies in; empty: none of ours.
-func (t *zoneTx) zoneOf(ctx context.Context, name string) (string, error) {
+// zoneOf returns the zone that name lies in; nil: none of ours.
+func (t *zoneTx) zoneOf(ctx context.Context, name string) (*zone, error) {
 	for of := name; of != ""; _, of, _ = strings.Cut(of, ".") {
-		z, err := t.zone(ctx, of)
-		if err != nil {
-			return "", err
-		}
-		if z != nil {
-			return z.name, nil
+		if z, err := t.zone(ctx, of); z != nil || err != nil {
+			return z, err
 		}
 	}
-	return "", nil
+	return nil, nil
 }
 
 // zone returns the zone of that name, nil when there is none.

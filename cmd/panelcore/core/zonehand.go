@@ -62,7 +62,7 @@ func (z *zones) hand(ctx context.Context, w wire.DNS) ([]wire.DNSOutcome, error)
 	if err := z.change(ctx, func(ctx context.Context, t *zoneTx) error {
 		for i, c := range w.Changes {
 			var err error
-			if outcomes[i], in[i], err = t.hand(ctx, w.Module, domain, c); err != nil {
+			if outcomes[i], in[i], err = t.hand(ctx, w, domain, c); err != nil {
 				return err
 			}
 		}
@@ -111,14 +111,15 @@ func elsewhere(w wire.DNS, domain string) []wire.DNSOutcome {
 
 const notInside = "the name is not in "
 
-// hand makes one change of a module's. zone is empty where nothing was to be made.
-func (t *zoneTx) hand(ctx context.Context, module, domain string, c wire.DNSChange) (o wire.DNSOutcome, zone string, err error) {
+// hand makes one change of a module's for the mail domain of a user. zone is empty where
+// nothing was to be made.
+func (t *zoneTx) hand(ctx context.Context, w wire.DNS, domain string, c wire.DNSChange) (o wire.DNSOutcome, zone string, err error) {
 	o = wire.DNSOutcome{Name: c.Name, Type: c.Type}
 	refused := func(why string) (wire.DNSOutcome, string, error) {
 		o.State, o.Reason = wire.DNSRefused, why
 		return o, "", nil
 	}
-	set, why := parseSet(module, c)
+	set, why := parseSet(w.Module, c)
 	if why != "" {
 		return refused(why)
 	}
@@ -126,41 +127,56 @@ func (t *zoneTx) hand(ctx context.Context, module, domain string, c wire.DNSChan
 	if !inside(name, domain) {
 		return refused(notInside + domain)
 	}
-	if zone, err = t.zoneOf(ctx, name); err != nil {
+	in, err := t.zoneOf(ctx, name)
+	if err != nil {
 		return o, "", err
 	}
 	away := false
-	if zone != "" {
-		if away, err = t.delegated(ctx, zone, name); err != nil {
+	if in != nil {
+		if away, err = t.delegated(ctx, in.name, name); err != nil {
 			return o, "", err
 		}
 	}
-	if zone == "" || away {
+	if in == nil || away {
 		o.State = wire.DNSNoZone
 		return o, "", nil
 	}
-	there, err := t.records(ctx, zone, name)
+	there, err := t.records(ctx, in.name, name)
 	if err != nil {
 		return o, "", err
 	}
 	var mine, others []record
+	alias := ""
 	for _, r := range there {
 		switch {
-		case r.module == module && r.typ == c.Type:
+		case r.module == w.Module && r.typ == c.Type:
 			mine = append(mine, r)
-		case r.typ == "CNAME" && len(set) > 0:
-			o.Others = []string{r.value}
-			return refused("the name is an alias (CNAME)")
+		case r.typ == "CNAME":
+			alias = r.value
 		case r.typ == c.Type:
 			others = append(others, r)
 		}
+	}
+	switch {
+	case in.owner != "" && in.owner != w.Owner && adds(set, mine):
+		return refused("the zone " + in.name + " is not of the domain's owner")
+	case alias != "" && len(set) > 0:
+		o.Others = []string{alias}
+		return refused("the name is an alias (CNAME)")
 	}
 	if values := conflicting(set, mine, others); values != nil {
 		o.State, o.Others = wire.DNSConflict, values
 		return o, "", nil
 	}
 	o.State = wire.DNSPublished
-	return o, zone, t.replace(ctx, zone, mine, set)
+	return o, in.name, t.replace(ctx, in.name, mine, set)
+}
+
+// adds says that set has a value that have has not.
+func adds(set, have []record) bool {
+	return slices.ContainsFunc(set, func(r record) bool {
+		return !slices.ContainsFunc(have, func(h record) bool { return h.value == r.value })
+	})
 }
 
 // parseSet returns the record set that a change wants, of a put or, empty, of a

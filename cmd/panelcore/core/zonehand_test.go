@@ -13,11 +13,17 @@ import (
 	"maildomain/rpc/wire"
 )
 
-// hand hands changes over as the module of the panel, and returns what became of
-// them, or the error of the whole.
+// hand hands changes over as the module of the panel, for who owns the domain, and
+// returns what became of them, or the error of the whole.
 func hand(t testing.TB, p *paneltest.Panel, domain string, changes ...wire.DNSChange) ([]wire.DNSOutcome, string) {
 	t.Helper()
-	return handAll(t, p, wire.DNS{Zone: domain, Module: "toy", Changes: changes})
+	return handFor(t, p, map[string]string{"example.com": "user1", "example.net": "user2"}[domain], domain, changes...)
+}
+
+// handFor is hand for the mail domain of a user.
+func handFor(t testing.TB, p *paneltest.Panel, owner, domain string, changes ...wire.DNSChange) ([]wire.DNSOutcome, string) {
+	t.Helper()
+	return handAll(t, p, wire.DNS{Zone: domain, Owner: owner, Module: "toy", Changes: changes})
 }
 
 func handAll(t testing.TB, p *paneltest.Panel, w wire.DNS) (outcomes []wire.DNSOutcome, failure string) {
@@ -185,6 +191,52 @@ func TestModulesRecordsGoIntoTheZone(t *testing.T) {
 	}
 }
 
+func TestNothingGoesIntoAnotherUsersZone(t *testing.T) {
+	p := paneltest.Start(t, paneltest.Options{})
+	admin(t, p, "zone.edit", "name", "admin.example", "owner", "admin")
+	admin(t, p, "zone.edit", "name", "reseller.example", "owner", "reseller1")
+	admin(t, p, "zone.edit", "name", "nobody.example")
+	admin(t, p, "zone.record.edit", "plid", "example.com", "name", "@", "type", "MX", "value", "10 mx.theirs.example")
+	foreign := func(zone string) wire.DNSOutcome {
+		return wire.DNSOutcome{State: wire.DNSRefused, Reason: "the zone " + zone + " is not of the domain's owner"}
+	}
+	published := wire.DNSOutcome{State: wire.DNSPublished}
+	for _, c := range []struct {
+		name, owner, domain string
+		change              wire.DNSChange
+		want                wire.DNSOutcome
+		file                string // of the name and type in the file of the zone, after it
+	}{
+		{"a tenant's", "user2", "example.com", put("example.com", "MX", 300, "5 mail.example.com"), foreign("example.com"), "3600 10 mx.theirs.example."},
+		{"a proof", "user2", "example.com", put("_acme-challenge.example.com", "TXT", 300, "proof"), foreign("example.com"), ""},
+		{"beside an alias", "user2", "example.com", put("www.example.com", "A", 300, "192.0.2.1"), foreign("example.com"), ""},
+		{"a domain below it", "user2", "b.example.com", put("mail.b.example.com", "A", 300, "192.0.2.1"), foreign("example.com"), ""},
+		{"of the user's reseller", "reseller1", "example.com", put("mail.example.com", "A", 300, "192.0.2.1"), foreign("example.com"), ""},
+		{"of no user", "", "example.com", put("mail.example.com", "A", 300, "192.0.2.1"), foreign("example.com"), ""},
+		{"an administrator's", "user1", "admin.example", put("admin.example", "A", 300, "192.0.2.1"), foreign("admin.example"), ""},
+		{"the user's reseller's", "user1", "reseller.example", put("reseller.example", "A", 300, "192.0.2.1"), foreign("reseller.example"), ""},
+		{"nobody's", "user1", "nobody.example", put("nobody.example", "A", 300, "192.0.2.1"), published, "300 192.0.2.1"},
+		{"one's own", "user1", "example.com", put("mail.example.com", "A", 300, "192.0.2.1", "192.0.2.2"), published, "300 192.0.2.1|300 192.0.2.2"},
+		{"another value when the domain is another's", "user2", "example.com", put("mail.example.com", "A", 300, "192.0.2.1", "192.0.2.3"), foreign("example.com"), "300 192.0.2.1|300 192.0.2.2"},
+		{"one value less", "user2", "example.com", put("mail.example.com", "A", 300, "192.0.2.1"), published, "300 192.0.2.1"},
+		{"the rest", "user2", "example.com", remove("mail.example.com", "A"), published, ""},
+		{"a person's stays", "user2", "example.com", remove("example.com", "MX"), published, "3600 10 mx.theirs.example."},
+	} {
+		c.want.Name, c.want.Type = c.change.Name, c.change.Type
+		got, failure := handFor(t, p, c.owner, c.domain, c.change)
+		if failure != "" || !reflect.DeepEqual(got, []wire.DNSOutcome{c.want}) {
+			t.Errorf("%s: %s %+v, want %+v", c.name, failure, got, c.want)
+		}
+		zone := c.domain
+		if zone == "b.example.com" {
+			zone = "example.com"
+		}
+		if got := strings.Join(records(zoneFile(t, p, zone), c.change.Name, c.change.Type), "|"); got != c.file {
+			t.Errorf("%s: the file has %s, want %s", c.name, got, c.file)
+		}
+	}
+}
+
 func TestChangesOfOneCallStandForThemselves(t *testing.T) {
 	p := paneltest.Start(t, paneltest.Options{})
 	got, failure := hand(t, p, "example.com", put("example.com", "MX", 300, "10 mail.example.com"), put("example.com", "A", 1, "192.0.2.1"),
@@ -228,7 +280,7 @@ func TestWrongHandOverIsRefusedWhole(t *testing.T) {
 			t.Errorf("%s: it changed the zone", c.name)
 		}
 	}
-	if got, failure := handAll(t, p, wire.DNS{Zone: "example.com", Module: "toy", Changes: many[:1000]}); len(got) != 1000 || failure != "" || got[999].State != wire.DNSPublished {
+	if got, failure := hand(t, p, "example.com", many[:1000]...); len(got) != 1000 || failure != "" || got[999].State != wire.DNSPublished {
 		t.Errorf("1000 changes: %d outcomes, %s", len(got), failure)
 	}
 }
