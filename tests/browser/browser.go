@@ -186,6 +186,13 @@ func (t *Tab) Dark(dark bool) error {
 	return err
 }
 
+// Slow has every answer take at least so long, in milliseconds.
+func (t *Tab) Slow(latency float64) error {
+	slow := &network.Conditions{Latency: latency, DownloadThroughput: -1, UploadThroughput: -1}
+	_, err := chromedp.Call(t.ctx, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{MatchedNetworkConditions: []*network.Conditions{slow}})
+	return err
+}
+
 // Open goes to a path of the panel.
 func (t *Tab) Open(path string) error {
 	return t.Do(chromedp.Navigate(t.Base + path))

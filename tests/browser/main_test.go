@@ -76,7 +76,7 @@ func start() error {
 type scene struct {
 	*Tab
 	t      *testing.T
-	broken bool // connections break, and htmx says so on the console
+	broken bool // connections break or are given up, and htmx says so on the console
 }
 
 // open opens a window on the panel's start page, as user; empty for nobody.

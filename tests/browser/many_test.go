@@ -71,6 +71,28 @@ func TestTenThousandDomains(t *testing.T) {
 	s.sees("of 10\u202f000")
 }
 
+// TestSavingGoesBeforeRecomputing: over a slow line somebody chooses, and saves before
+// the server has said what follows from the choice.
+func TestSavingGoesBeforeRecomputing(t *testing.T) {
+	s := open(t, "user1")
+	s.broken = true // what is recomputed is given up
+	s.goTo("/f/shelf.edit")
+	s.at("shelf.edit")
+	s.write("#f-name", "in-a-hurry")
+	s.check(s.Slow(700))
+	s.choose("#f-colour", "blue")
+	if !s.is(`document.querySelector('.htmx-request')`) {
+		t.Fatal("nothing is recomputed")
+	}
+	s.run(`document.querySelector('[data-default]').click()`)
+	s.sees("Saved: in-a-hurry")
+	s.check(s.Slow(0))
+	s.search("in-a-hurry")
+	if n := s.text(`String(document.querySelectorAll('tr[data-name]').length)`); n != "1" {
+		t.Errorf("%s shelves were made", n)
+	}
+}
+
 // TestSecondModuleIsThereAtOnce: the toy is known by its registration alone.
 func TestSecondModuleIsThereAtOnce(t *testing.T) {
 	s := open(t, "user1")
