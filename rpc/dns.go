@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sourcegraph/jsonrpc2"
+
 	"maildomain/module"
 	"maildomain/module/mail"
 	"maildomain/module/store"
@@ -225,7 +227,7 @@ func withRecords(ctx context.Context, m *module.Module, by module.Actor, ok wire
 }
 
 // DNS hands records of a user's mail domain over to the core; of the server's own where
-// owner is "".
+// owner is "". A core without DNS has none of their zones.
 func (k *Core) DNS(ctx context.Context, domain mail.Name, owner string, changes []mail.RecordChange) ([]mail.RecordOutcome, error) {
 	q := wire.DNS{Zone: domain.String(), Owner: owner, Module: "maildomain"}
 	for _, c := range changes {
@@ -240,10 +242,17 @@ func (k *Core) DNS(ctx context.Context, domain mail.Name, owner string, changes 
 		return nil, err
 	}
 	var os []wire.DNSOutcome
-	if err := k.ask(ctx, at, wire.CoreDNS, q, &os); err != nil {
+	var out []mail.RecordOutcome
+	err = k.ask(ctx, at, wire.CoreDNS, q, &os)
+	if answered(err, jsonrpc2.CodeMethodNotFound) {
+		for _, c := range changes {
+			out = append(out, mail.RecordOutcome{Name: c.Name, Type: c.Type, Handed: mail.NoZone, Reason: "the panel has no DNS"})
+		}
+		return out, nil
+	}
+	if err != nil {
 		return nil, err
 	}
-	var out []mail.RecordOutcome
 	known := []mail.Handed{mail.Published, mail.NoZone, mail.Refused, mail.Conflict, mail.Pending}
 	for _, o := range os {
 		h := mail.Handed(o.State)
