@@ -156,7 +156,7 @@ func (s *showing) authorise(ctx context.Context, tx *store.Tx, before *mail.Doma
 		s.is, s.drop = keep(s.was), true
 		return nil
 	}
-	again, err := reusable(ctx, tx, d, d.SecureAlias)
+	again, err := reusable(ctx, tx, d, d.SecureAlias, s.was)
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func (w *wish) read(ctx context.Context, tx *store.Tx) (wanted bool, err error) 
 		if w.challenge == mail.ChallengeAuto {
 			w.challenge = w.set.ACME.Challenge
 		}
-		if w.reuse, err = reusable(ctx, tx, d, names); err != nil {
+		if w.reuse, err = reusable(ctx, tx, d, names, &w.have); err != nil {
 			return false, err
 		}
 	}
@@ -139,11 +139,16 @@ func (w *wish) replaces() []byte {
 }
 
 // reusable is a certificate of the owner's that covers names and is not to be renewed
-// yet; nil where there is none.
-func reusable(ctx context.Context, tx *store.Tx, d mail.Domain, names []mail.Name) (*store.CertificateRow, error) {
+// yet; nil where there is none. One that the domain has, and that covers them too, does
+// not give way to an older one: it may be replaced for its key.
+func reusable(ctx context.Context, tx *store.Tx, d mail.Domain, names []mail.Name, have *store.CertificateRow) (*store.CertificateRow, error) {
 	rows, err := tx.Reusable(ctx, d.Name, d.Owner, names[0])
 	if err != nil {
 		return nil, err
+	}
+	if have != nil && have.Source == mail.LetsEncrypt && covers(have, names, tx.Now) {
+		since := issued(*have)
+		rows = slices.DeleteFunc(rows, func(r store.CertificateRow) bool { return !issued(r).After(since) })
 	}
 	cs := make([]mail.Certificate, len(rows))
 	for i, r := range rows {
@@ -155,6 +160,15 @@ func reusable(ctx context.Context, tx *store.Tx, d mail.Domain, names []mail.Nam
 	}
 	i := slices.IndexFunc(rows, func(r store.CertificateRow) bool { return r.Name == best.Name && bytes.Equal(r.Chain, best.Chain) })
 	return &rows[i], nil
+}
+
+// issued is when a certificate begins; zero where it cannot be read.
+func issued(c store.CertificateRow) time.Time {
+	chain, err := mail.ParseChain(c.Chain)
+	if err != nil {
+		return time.Time{}
+	}
+	return chain.NotBefore
 }
 
 // unfilled notes why there is no certificate, and when it is tried again.
