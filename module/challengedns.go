@@ -196,6 +196,13 @@ func proofPlace(ctx context.Context, ask *dns.Asker, name string) (string, error
 // tryRecord asks whoever serves the zone to remove what is not there. Where something
 // of ours is, it must be a proof: others are not to be mixed up with one.
 func (m *Module) tryRecord(ctx context.Context, w *wish, domain mail.Name, at string) error {
+	lane := m.lanes.of(domain)
+	select {
+	case lane <- struct{}{}: // nothing comes to stand there meanwhile
+		defer func() { <-lane }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	var rows []store.RecordRow
 	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		rows, err = tx.RecordsOf(ctx, domain)

@@ -118,6 +118,28 @@ func TestNothingIsOrderedThatCannotBeProved(t *testing.T) {
 	}
 }
 
+// While a domain's records are handed over, nobody else sends anything about them.
+func TestRecordIsTriedInTheLaneOfItsDomain(t *testing.T) {
+	o := newOrdering(t)
+	o.letsencrypt(t, "a.example")
+	n := mail.StoredName("a.example")
+	set, err := o.Settings(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := wish{order: *o.row(t, "a.example"), set: set}
+	o.lanes.of(n) <- struct{}{}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := o.tryRecord(ctx, &w, n, "_acme-challenge.mail.a.example"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it did not wait: %v", err)
+	}
+	<-o.lanes.of(n)
+	if err := o.tryRecord(t.Context(), &w, n, "_acme-challenge.mail.a.example"); err != nil {
+		t.Error(err)
+	}
+}
+
 // With the choice left, DNS is the way where the web server is elsewhere, or CAA says so.
 func TestWayThatWorksIsTaken(t *testing.T) {
 	for what, c := range map[string]struct {
