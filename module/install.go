@@ -24,7 +24,8 @@ func (m *Module) install(ctx context.Context, by Actor, function string, n mail.
 	return m.recertify(ctx, by, function, n, func(ctx context.Context, tx *store.Tx, d *mail.Domain, was *store.CertificateRow) (*store.CertificateRow, error) {
 		back := restored(was, &is)
 		if d == nil && n.String() == mail.ServerCertificate && !back {
-			if wanted, err := serverWants(ctx, tx, was, source); err != nil || !wanted {
+			anew := source == mail.SelfSigned && was != nil && was.Source == source // while another is ordered
+			if wanted, err := serverWants(ctx, tx, was, source); err != nil || !wanted && !anew {
 				return was, err
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"slices"
 	"sync"
-	"time"
 
 	"maildomain/module/dns"
 	"maildomain/module/mail"
@@ -16,9 +15,8 @@ type orders struct {
 	dial  dns.Dialer     // that they are reached by; nil: net.Dialer
 	reach dns.Dialer     // that our own proofs are looked at by; nil: net.Dialer
 
-	rested  bool                 // the first round of this process is over
-	opening sync.Mutex           // one account at a time
-	signed  map[string]time.Time // certificates that were made anew, and when
+	rested  bool       // the first round of this process is over
+	opening sync.Mutex // one account at a time
 
 	mu      sync.Mutex
 	names   map[mail.Name]bool // in the orders that are under way

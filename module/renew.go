@@ -128,17 +128,13 @@ func renewalNames(ctx context.Context, tx *store.Tx, c store.CertificateRow) ([]
 
 // signAnew makes a certificate anew that nobody vouches for.
 func (m *Module) signAnew(ctx context.Context, c store.CertificateRow) error {
-	if last := m.orders.signed[c.Name]; m.db.Now().Before(last.Add(askedAgain)) {
-		return nil // it was of no use
-	}
-	if m.orders.signed == nil {
-		m.orders.signed = map[string]time.Time{}
-	}
-	m.orders.signed[c.Name] = m.db.Now()
 	var names []mail.Name
-	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		names, err = renewalNames(ctx, tx, c)
-		return err
+	err := m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		tx.Aside()
+		if names, err = renewalNames(ctx, tx, c); err != nil {
+			return err
+		}
+		return tx.SetRenewal(ctx, c, tx.Now.Add(askedAgain), c.Ask) // it may be of no use
 	})
 	if err != nil || len(names) == 0 {
 		return err

@@ -193,6 +193,81 @@ func TestSelfSignedCertificateIsMadeAnewInTime(t *testing.T) {
 	}
 }
 
+// The mail server's own is made anew too while one of an authority is ordered in vain.
+func TestSelfSignedCertificateIsMadeAnewWhileAnotherIsOrdered(t *testing.T) {
+	o := newOrdering(t)
+	if err := o.EditServerSSL(t.Context(), as("admin"), mail.ServerSSLEdit{SSLName: ptr("selfsigned"), Renew: true}); err != nil {
+		t.Fatal(err)
+	}
+	o.ca.Stand(authority.Down)
+	if err := o.EditServerSSL(t.Context(), as("admin"), mail.ServerSSLEdit{SSLName: ptr("letsencrypt")}); err != nil {
+		t.Fatal(err)
+	}
+	first := o.certificate(t, mail.ServerCertificate)
+	o.pass(first.Expire.Sub(o.db.Now()) - 29*24*time.Hour)
+	o.order(t)
+	if c := o.certificate(t, mail.ServerCertificate); bytes.Equal(c.Chain, first.Chain) || c.Source != mail.SelfSigned {
+		t.Error("it ends")
+	}
+	if o.row(t, mail.ServerCertificate) == nil {
+		t.Error("the order is gone")
+	}
+	if at, err := o.Due(t.Context()); err != nil || !at.After(o.now) {
+		t.Errorf("due at %v, %v", at, err)
+	}
+}
+
+// What cannot be made anew is tried again later, by whichever process: it is not woken
+// for that without end.
+func TestSelfSignedCertificateThatCannotBeMadeAnewIsLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	key, err := mail.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := mail.SelfSignWith(key, nil, w.tick(), w.tick().Add(time.Hour)) // it has no names
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Name = mail.ServerCertificate
+	err = w.db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		return tx.PutCertificate(ctx, store.CertificateRow{Certificate: c, Source: mail.SelfSigned})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at, err := w.Due(t.Context()); err != nil || at.After(w.now) || at.IsZero() {
+		t.Errorf("due at %v, %v", at, err)
+	}
+	if err := w.Orders(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if at, err := w.Due(t.Context()); err != nil || at.Sub(w.now) < time.Hour {
+		t.Errorf("due at %v, %v", at, err)
+	}
+}
+
+// An order by hand is not filled by what another domain has had all the time.
+func TestOrderByHandIsNotFilledByACertificateThatIsNotNewer(t *testing.T) {
+	o := newOrdering(t)
+	o.letsencrypt(t, "a.example", "secure_alias", "mail.sub.a.example")
+	o.letsencrypt(t, "sub.a.example", "secure_alias", "mail.sub.a.example")
+	o.order(t)
+	first := o.has(t, "sub.a.example", "mail.sub.a.example")
+	o.ordered(t, 1)
+	done, err := o.EditSSL(t.Context(), as("user1"), []string{"sub.a.example"}, mail.DomainEdit{}, true)
+	all(t, done, err)
+	change(t, o.world, as("user1"), "sub.a.example", dnsEdit("ssl_challenge", "http-01"))
+	if o.row(t, "sub.a.example") == nil {
+		t.Fatal("the order is gone")
+	}
+	o.order(t)
+	if second := o.has(t, "sub.a.example", "mail.sub.a.example"); bytes.Equal(first.Chain, second.Chain) {
+		t.Error("it is the same")
+	}
+	o.ordered(t, 2)
+}
+
 // Two domains that want the same names have one order.
 func TestDomainsWithTheSameNamesHaveOneOrder(t *testing.T) {
 	o := newOrdering(t)

@@ -14,7 +14,7 @@ type CertificateRow struct {
 	mail.Certificate
 	Source       mail.SSLName
 	Fingerprint  string           // SHA-256 of the certificate itself, in hex; PutCertificate finds it out
-	Renew        time.Time        // when the next one is due; zero: never
+	Renew        time.Time        // when the next one is due; zero: never. Of a self-signed one: not to be made anew before
 	Ask          time.Time        // when the authority is asked again about that; zero: never
 	Before       mail.Certificate // what was served before, until this one was seen served; its name is empty where there is nothing
 	BeforeSource mail.SSLName

@@ -104,9 +104,9 @@ func (tx *Tx) RenewalsToAsk(ctx context.Context, most int) ([]CertificateRow, er
 }
 
 // SelfSignedEnding are the certificates that nobody vouches for, are served, and end
-// before then, at most most.
+// before then, at most most; but none that is to be left alone for now.
 func (tx *Tx) SelfSignedEnding(ctx context.Context, before time.Time, most int) ([]CertificateRow, error) {
-	return tx.certificates(ctx, `source = 'selfsigned' AND expire < ? AND `+unvouched+` ORDER BY expire, name LIMIT ?`, before.UnixMilli(), most)
+	return tx.certificates(ctx, `source = 'selfsigned' AND expire < ? AND renew <= ? AND `+unvouched+` ORDER BY expire, name LIMIT ?`, before.UnixMilli(), tx.Now.UnixMilli(), most)
 }
 
 func (tx *Tx) certificates(ctx context.Context, where string, args ...any) (cs []CertificateRow, err error) {
@@ -118,7 +118,8 @@ func (tx *Tx) certificates(ctx context.Context, where string, args ...any) (cs [
 	return cs, err
 }
 
-// SetRenewal notes when a certificate is to be renewed, unless it has become another.
+// SetRenewal notes when a certificate is to be renewed, unless it has become another; of
+// one that nobody vouches for, before when it is not to be.
 func (tx *Tx) SetRenewal(ctx context.Context, c CertificateRow, renew, ask time.Time) error {
 	_, err := tx.exec(ctx, `UPDATE certificate SET renew = ?, ask = ? WHERE name = ? AND chain = ?`, millis(renew), millis(ask), c.Name, string(c.Chain))
 	return err
@@ -134,9 +135,8 @@ func (tx *Tx) Due(ctx context.Context, rotate, last time.Duration) (time.Time, e
 		UNION ALL SELECT min(CASE WHEN ask > 0 AND ask < renew THEN ask ELSE renew END) FROM certificate WHERE source = 'letsencrypt' AND renew > 0
 			AND NOT EXISTS (SELECT 1 FROM ssl_order o WHERE o.domain = certificate.name)
 			AND `+authorised+`
-		UNION ALL SELECT min(expire) - ?2 FROM certificate WHERE source = 'selfsigned' AND `+unvouched+`
+		UNION ALL SELECT min(max(expire - ?2, renew)) FROM certificate WHERE source = 'selfsigned' AND `+unvouched+`
 		UNION ALL SELECT min(due) FROM record WHERE state = 'pending'
-		UNION ALL SELECT min(max(s.due, r.due)) FROM former_record r JOIN former_server s ON s.id = r.server WHERE r.state = 'pending'
 		UNION ALL SELECT min(max(s.due, r.due)) FROM former_record r JOIN former_server s ON s.id = r.server WHERE r.state = 'pending'
 		UNION ALL SELECT min(due) FROM dkim_key WHERE state <> 'signing'
 		UNION ALL SELECT min(max(due, since + ?1)) FROM dkim_key WHERE state = 'signing' AND ?1 > 0
