@@ -3,6 +3,7 @@ package module
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"maildomain/module/files"
 	"maildomain/module/mail"
@@ -14,6 +15,7 @@ const (
 	foundPostgrey = "found_postgrey"
 	foundSpamd    = "found_spamd"
 	foundClamd    = "found_clamd"
+	foundStream   = "found_clamd_stream"
 )
 
 // Filters are the filters that letters can be put through.
@@ -44,7 +46,11 @@ func found(kept map[string]string) mail.FoundFilters {
 		a, _ := mail.ParseFilterAddr(kept[name]) // none is kept as nothing
 		return a
 	}
-	return mail.FoundFilters{Postgrey: addr(foundPostgrey), Spamd: addr(foundSpamd), Clamd: addr(foundClamd)}
+	stream, err := strconv.ParseInt(kept[foundStream], 10, 64)
+	if err != nil {
+		stream = mail.DefaultClamdStream // nobody has looked yet
+	}
+	return mail.FoundFilters{Postgrey: addr(foundPostgrey), Spamd: addr(foundSpamd), Clamd: addr(foundClamd), ClamdStream: stream}
 }
 
 // LookForFilters notes which filters are installed and where they listen. The files
@@ -65,8 +71,11 @@ func (m *Module) LookForFilters(ctx context.Context) error {
 	}
 	err = m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 		tx.Aside()
-		for name, a := range map[string]mail.FilterAddr{foundPostgrey: now.Postgrey, foundSpamd: now.Spamd, foundClamd: now.Clamd} {
-			if err := tx.Set(ctx, name, a.String()); err != nil {
+		for name, value := range map[string]string{
+			foundPostgrey: now.Postgrey.String(), foundSpamd: now.Spamd.String(),
+			foundClamd: now.Clamd.String(), foundStream: strconv.FormatInt(now.ClamdStream, 10),
+		} {
+			if err := tx.Set(ctx, name, value); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package files_test
 import (
 	"fmt"
 	"net/textproto"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +125,57 @@ func virusIsRefused(t *testing.T, clamd *lab.Filter) {
 	if p, err := x.PanicLog(); err != nil || strings.Count(p, "\n") != strings.Count(p, "malware acl condition") {
 		t.Errorf("panic log: %v\n%s", err, p)
 	}
+}
+
+// A letter that clamd never takes is no letter for another time.
+func TestLetterThatIsTooLargeForTheScannerIsAnsweredForGood(t *testing.T) {
+	lab.NeedDovecot(t)
+	clamd := lab.StartClamd(t, "StreamMaxLength 1M")
+	told := mail.DefaultFilters()
+	told.Clamd, _ = mail.ParseFilterAddr(clamd.Addr)
+	told.ClamdStream = 1 << 20
+	size := "clamd_size: " + told.Lines()["clamd_size"]
+	root := lab.NewRoot(t)
+	lab.PutDomain(t, root, "on.example", filtered("avcheck")...)
+	lab.PutDomain(t, root, "off.example", filtered()...)
+	lab.PutBoxes(t, root, "on.example", lab.Box{Name: "post"})
+	putFilters(t, root, judges{clamd: clamd}, size)
+	x := lab.Start(t, root, lab.Options{Dovecot: true})
+	const tooLarge = "552 5.3.4 the letter is too large to be scanned for viruses"
+	line := strings.Repeat("x", 99)
+	large := slices.Repeat([]string{line}, 20_000)
+	for _, c := range []struct {
+		to    string
+		words []string
+		want  string
+	}{
+		{"post@on.example", large, tooLarge},
+		{"post@on.example", append(large[:9_000:9_000], "just not."), "taken"},
+		{"post@on.example", append(large[:9_000:9_000], lab.Virus), hasVirus},
+		{"x@off.example", large, "taken"},
+	} {
+		if got := sent(t, x, c.to, letterOf(c.words...)); got != c.want {
+			t.Errorf("%d lines to %s: %s, want %s", len(c.words), c.to, got, c.want)
+		}
+	}
+	r, err := person(t, x, "post@on.example").Send(limited(t), "post@on.example", []string{"friend@foreign.test"}, "From: post@on.example\n\n"+strings.Join(large, "\n")+"\n")
+	if err != nil || replyLine(r) != tooLarge {
+		t.Errorf("sent by a person: %s, %v", replyLine(r), err)
+	}
+	inbox(t, x, "post@on.example", 1)
+	putFilters(t, root, judges{clamd: clamd}, size, "virus_down: pass")
+	if got := sent(t, x, "post@on.example", letterOf(large...)); got != "taken" {
+		t.Errorf("to pass: %s", got)
+	}
+	for _, l := range inbox(t, x, "post@on.example", 2) {
+		if strings.Contains(l, "X-Virus-Status: not scanned\r\n") == strings.Contains(l, "just not.") {
+			t.Errorf("a letter of %d bytes: %.600s", len(l), l)
+		}
+	}
+	if log, err := x.Log(); err != nil || strings.Count(log, " refused on.example") != 1 {
+		t.Errorf("counted: %v\n%s", err, log)
+	}
+	noFault(t, x)
 }
 
 func TestGreylistingPutsOffTheFirstAttempt(t *testing.T) {

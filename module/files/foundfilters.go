@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"maildomain/module/mail"
@@ -19,7 +20,7 @@ import (
 // FindFilters says which filters are installed below the root, and where they listen as
 // their own configuration has it. Whether they run is another matter.
 func (t *Tree) FindFilters() (mail.FoundFilters, error) {
-	var f mail.FoundFilters
+	f := mail.FoundFilters{ClamdStream: mail.DefaultClamdStream}
 	var err error
 	for _, each := range []struct {
 		programs []string
@@ -44,6 +45,9 @@ func (t *Tree) FindFilters() (mail.FoundFilters, error) {
 			}
 		}
 		*each.to, _ = mail.ParseFilterAddr(each.read(text)) // what Exim cannot ask is not there
+		if each.to == &f.Clamd {
+			f.ClamdStream = clamdStream(text)
+		}
 	}
 	if network, path := f.Clamd.Dial(); network == "unix" && path != "" && !t.readsSpool("clamav") && !t.readsSpool("clamscan") {
 		f.Clamd = mail.FilterAddr{}
@@ -140,15 +144,21 @@ func spamdAddr(text []byte) string {
 	return onLoopback(net.JoinHostPort(host, cmp.Or(own, port)))
 }
 
-// clamdAddr is what clamd.conf(5) says: by TCP it is sent the letter itself, so that
-// comes first.
-func clamdAddr(text []byte) string {
+// clamdSettings are what clamd.conf(5) sets, the first time.
+func clamdSettings(text []byte) map[string]string {
 	set := map[string]string{}
 	for line := range strings.Lines(string(text)) {
 		if key, value, is := strings.Cut(strings.TrimSpace(line), " "); is && set[key] == "" {
-			set[key] = strings.TrimSpace(value)
+			set[key] = strings.Trim(strings.TrimSpace(value), `"`)
 		}
 	}
+	return set
+}
+
+// clamdAddr is where clamd listens: by TCP it is sent the letter itself, so that comes
+// first.
+func clamdAddr(text []byte) string {
+	set := clamdSettings(text)
 	if port := set["TCPSocket"]; port != "" {
 		host := set["TCPAddr"]
 		if _, err := netip.ParseAddr(host); err != nil {
@@ -157,6 +167,21 @@ func clamdAddr(text []byte) string {
 		return onLoopback(net.JoinHostPort(host, port))
 	}
 	return set["LocalSocket"]
+}
+
+// clamdStream is StreamMaxLength: what clamd takes by TCP at most, in bytes; 0: any.
+func clamdStream(text []byte) int64 {
+	number, unit := strings.ToLower(clamdSettings(text)["StreamMaxLength"]), 0
+	for i, u := range []string{"k", "m", "g"} {
+		if n, is := strings.CutSuffix(number, u); is {
+			number, unit = n, 10*(i+1)
+		}
+	}
+	n, err := strconv.ParseUint(number, 10, 32)
+	if err != nil {
+		return mail.DefaultClamdStream // clamd would not start with nonsense
+	}
+	return int64(n) << unit
 }
 
 // onLoopback is "port", "host:port" or "localhost:port" with an address: this machine's

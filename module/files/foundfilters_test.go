@@ -62,6 +62,39 @@ func TestFiltersAreFoundWhereTheirConfigurationSays(t *testing.T) {
 	}
 }
 
+// As clamd 1.4 reads it: the first line counts.
+func TestWhatClamdTakesIsRead(t *testing.T) {
+	for text, want := range map[string]int64{
+		"":                       100 << 20,
+		"StreamMaxLength 25M\n":  25 << 20,
+		"StreamMaxLength 0\n":    0,
+		"StreamMaxLength 1000\n": 1000,
+		"StreamMaxLength 2k\nStreamMaxLength 9M\n":      2 << 10,
+		"#StreamMaxLength 1M\nStreamMaxLength \"3m\"\n": 3 << 20,
+		"StreamMaxLength 5G":                            5 << 30,
+		"StreamMaxLength x\n":                           100 << 20,
+		"StreamMaxLength -1M\n":                         100 << 20,
+		"MaxFileSize 1M\n":                              100 << 20,
+	} {
+		if got := clamdStream([]byte(text)); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+	tcp, _ := mail.ParseFilterAddr("127.0.0.1:3310")
+	socket, _ := mail.ParseFilterAddr("/run/clamd.sock")
+	for _, c := range []struct {
+		at     mail.FilterAddr
+		stream int64
+		want   string
+	}{{tcp, 25 << 20, "26148864"}, {tcp, 1000, "500"}, {tcp, 0, ""}, {socket, 25 << 20, ""}, {mail.FilterAddr{}, 25 << 20, ""}} {
+		f := mail.DefaultFilters()
+		f.Clamd, f.ClamdStream = c.at, c.stream
+		if got := f.Lines()["clamd_size"]; got != c.want {
+			t.Errorf("%s takes %d: %s, want %s", c.at, c.stream, got, c.want)
+		}
+	}
+}
+
 // Of an address no character is left that means something to Exim.
 func TestFilterAddressesAreWrittenAsEximReadsThem(t *testing.T) {
 	for text, want := range map[string][2]string{

@@ -14,6 +14,8 @@ type Filters struct {
 	Spamd    FilterAddr
 	Clamd    FilterAddr
 
+	ClamdStream int64 // bytes of what clamd takes by TCP at most; 0: any
+
 	SpamMark   int  // tenths of a point from which a letter is filed as junk
 	SpamReject int  // tenths of a point from which it is refused
 	SpamDown   Down // what becomes of a letter while spamd gives no answer
@@ -107,8 +109,15 @@ func (f Filters) Lines() map[string]string {
 		lines["clamd"] = f.Clamd.scanner()
 		lines["clamd_ping"] = f.Clamd.readsocket()
 	}
+	if f.Clamd.tcp.IsValid() && f.ClamdStream > 0 {
+		lines["clamd_size"] = strconv.FormatInt(f.ClamdStream-min(envelopeSize, f.ClamdStream/2), 10)
+	}
 	return lines
 }
+
+// envelopeSize is enough for what Exim sends clamd before the letter: its sender and all
+// its recipients.
+const envelopeSize = 64 << 10
 
 // DefaultFilters are those of a server where none is installed and nothing was set.
 func DefaultFilters() Filters { return defaultFilterSettings().Filters(FoundFilters{}) }

@@ -40,13 +40,22 @@ func (c FilterChoice) of(found FilterAddr) FilterAddr {
 }
 
 // FoundFilters are where the filters listen that are installed here.
-type FoundFilters struct{ Postgrey, Spamd, Clamd FilterAddr }
+type FoundFilters struct {
+	Postgrey, Spamd, Clamd FilterAddr
+
+	ClamdStream int64 // bytes of what clamd takes by TCP at most (StreamMaxLength); 0: any
+}
+
+// DefaultClamdStream is what clamd takes by TCP where its configuration does not say
+// (clamd.conf(5) of ClamAV 1.0 and later).
+const DefaultClamdStream = 100 << 20
 
 // Filters are those that are used, of those that were found.
 func (s FilterSettings) Filters(found FoundFilters) Filters {
 	return Filters{
 		Postgrey: s.Postgrey.of(found.Postgrey), Spamd: s.Spamd.of(found.Spamd), Clamd: s.Clamd.of(found.Clamd),
-		SpamMark: s.SpamMark, SpamReject: s.SpamReject, SpamDown: s.SpamDown, VirusDown: s.VirusDown,
+		ClamdStream: found.ClamdStream,
+		SpamMark:    s.SpamMark, SpamReject: s.SpamReject, SpamDown: s.SpamDown, VirusDown: s.VirusDown,
 	}
 }
 
