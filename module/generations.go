@@ -29,13 +29,16 @@ func afterGeneration(held, certificates int) (holds int, crowded bool) {
 }
 
 // leaveGeneration counts what a reload leaves behind, and ends all sessions where that
-// is too much.
+// is too much. The next reload is paced by it.
 func (m *Module) leaveGeneration(ctx context.Context, certificates int) error {
 	crowded := false
 	err := m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
 		tx.Aside()
 		set, err := tx.Settings(ctx)
 		if err != nil {
+			return err
+		}
+		if err := tx.Set(ctx, tlsPaced, afterPace(tx.Now, set[tlsPaced], certificates)); err != nil {
 			return err
 		}
 		held, err := strconv.Atoi(set[tlsGenerations])

@@ -91,6 +91,7 @@ func (m *Module) putBack(ctx context.Context, s *sight) error {
 	if err != nil {
 		return fmt.Errorf("put the certificate before back: %w", err)
 	}
+	m.reloads.hurry(m.db.Now())
 	var is *store.CertificateRow
 	err = m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) (err error) {
 		tx.Aside()

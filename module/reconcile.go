@@ -156,7 +156,9 @@ func (m *Module) repair(ctx context.Context, differ []difference) (repairs []Rep
 		return tx.Set(ctx, tlsApplied, "")
 	})
 	if reload {
-		m.reloads.want(m.db.Now())
+		now := m.db.Now()
+		m.reloads.want(now)
+		m.reloads.hurry(now) // what was wrong may be shown
 	}
 	return repairs, err
 }

@@ -14,6 +14,7 @@ import (
 const (
 	reloadQuiet  = 2 * time.Second  // without another change
 	reloadLatest = 10 * time.Second // after the first change, though others follow
+	reloadUrgent = time.Minute      // after one that is not to wait for longer, though many reloads went before
 	reloadLook   = time.Minute      // between two looks for what others changed
 	reloadAgain  = time.Second      // after a reload that failed, and twice as long after each
 	reloadSeldom = 5 * time.Minute  // at last
@@ -30,6 +31,8 @@ type reloads struct {
 	shown       map[mail.Name]bool // what is to be looked for afterwards
 	round       int                // counts changes
 	looked      time.Time          // at the database
+	urgent      time.Time          // by when the reload is to be; zero: no hurry
+	paced       time.Time          // not before then, but for what is urgent: many went before
 	tidied      bool               // since the process began
 	tries       int                // that failed in a row
 	after       time.Time          // not before then
@@ -51,8 +54,12 @@ func (r *reloads) publish(now time.Time, shown []mail.Name, do func() error) err
 	return do()
 }
 
-// want notes that what is served has changed.
+// want notes that what is served has changed. The server's own certificate is shown to
+// everybody: it does not wait for long.
 func (r *reloads) want(now time.Time, shown ...mail.Name) {
+	if slices.Contains(shown, mail.StoredName(mail.ServerCertificate)) {
+		r.hurry(now)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.shown == nil {
@@ -68,13 +75,38 @@ func (r *reloads) want(now time.Time, shown ...mail.Name) {
 	r.round++
 }
 
+// hurry has the reload for what changes now, or just did, not wait for long.
+func (r *reloads) hurry(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.urgent.IsZero() {
+		r.urgent = now.Add(reloadUrgent)
+	}
+}
+
+// pace has the reload wait until then, for many went before; false: it need not, or may
+// not any more.
+func (r *reloads) pace(now, until time.Time) (waits bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.first.IsZero() && now.Before(until) { // what others changed, or a process before this one, may be urgent
+		r.first, r.last, r.urgent = now, now, now.Add(reloadUrgent)
+	}
+	r.paced = until
+	return r.waits(now)
+}
+
+func (r *reloads) waits(now time.Time) bool {
+	return now.Before(r.paced) && (r.urgent.IsZero() || now.Before(r.urgent))
+}
+
 // due says that it is time to compare, and for which state; look: nothing is known to
 // have changed.
 func (r *reloads) due(now time.Time) (round int, due bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case now.Before(r.after):
+	case now.Before(r.after) || r.waits(now):
 	case r.first.IsZero():
 		due = r.looked.IsZero() || !now.Before(r.looked.Add(reloadLook))
 	default:
@@ -108,7 +140,7 @@ func (r *reloads) done(now time.Time, round int) (shown []mail.Name) {
 	if r.round != round { // and something else meanwhile
 		return nil
 	}
-	r.first, r.last = time.Time{}, time.Time{}
+	r.first, r.last, r.urgent, r.paced = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	shown = slices.Collect(maps.Keys(r.shown))
 	r.shown = nil
 	return shown

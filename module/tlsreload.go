@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"maildomain/module/files"
 	"maildomain/module/mail"
@@ -40,7 +41,7 @@ func (m *Module) reloadFailure() string {
 }
 
 // ReloadCertificates has Dovecot read the certificates when they have changed: soon, but
-// once for many changes. It is harmless at any time and cheap when nothing has changed.
+// once for many changes, and not as often as they come. It is harmless at any time and cheap when nothing has changed.
 // An error that it has returned it does not return again while it lasts.
 func (m *Module) ReloadCertificates(ctx context.Context) error {
 	now := m.db.Now()
@@ -48,7 +49,7 @@ func (m *Module) ReloadCertificates(ctx context.Context) error {
 	if !due {
 		return nil
 	}
-	if err := m.applyCertificates(ctx, round); err != nil {
+	if err := m.applyCertificates(ctx, round, false); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -62,7 +63,7 @@ func (m *Module) ApplyCertificates(ctx context.Context) error {
 	m.reloads.mu.Lock()
 	round := m.reloads.round
 	m.reloads.mu.Unlock()
-	return m.applyCertificates(ctx, round)
+	return m.applyCertificates(ctx, round, true)
 }
 
 // What is served, as Dovecot reads it: the list, and a certificate for each block.
@@ -97,12 +98,16 @@ func (m *Module) servedState(ctx context.Context, tx *store.Tx) (s servedState, 
 	return s, set[tlsApplied] == s.hash, err
 }
 
-func (m *Module) applyCertificates(ctx context.Context, round int) error {
+func (m *Module) applyCertificates(ctx context.Context, round int, atOnce bool) error {
 	var s servedState
 	var applied bool
+	var paced time.Time
 	var unseen []mail.Name
 	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		if s, applied, err = m.servedState(ctx, tx); err != nil || applied {
+			return err
+		}
+		if paced, err = pacedReload(ctx, tx, len(s.blocks)); err != nil {
 			return err
 		}
 		unseen, err = unproven(ctx, tx)
@@ -114,6 +119,9 @@ func (m *Module) applyCertificates(ctx context.Context, round int) error {
 	if applied {
 		shown := m.reloads.done(m.db.Now(), round)
 		return errors.Join(m.tidyCertificates(ctx, !m.tidiedOnce()), m.prove(ctx, shown))
+	}
+	if !atOnce && m.reloads.pace(m.db.Now(), paced) {
+		return nil
 	}
 	if err := m.certificatesStand(ctx); err != nil {
 		return err

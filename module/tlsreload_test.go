@@ -23,9 +23,11 @@ import (
 	"maildomain/tests/lab"
 )
 
-// A listener is the socket that Dovecot is told by, which counts reloads.
+// A listener is the socket that Dovecot is told by, which counts reloads, and how often
+// all sessions were ended.
 type listener struct {
 	reloads atomic.Int64
+	ended   atomic.Int64
 	answer  atomic.Pointer[string]
 	during  atomic.Pointer[func()]
 }
@@ -92,6 +94,9 @@ func (l *listener) serve(c net.Conn) {
 			if f := l.during.Swap(nil); f != nil {
 				(*f)()
 			}
+		}
+		if strings.HasPrefix(lines.Text(), "\t\tkick\t") {
+			l.ended.Add(1)
 		}
 		_, _ = c.Write([]byte(*l.answer.Load()))
 	}

@@ -61,7 +61,11 @@ func (c *renew) Run(ctx context.Context) (err error) {
 const servedLimit = 2 * time.Minute
 
 // served has the mail servers show certificates that are new, and looks whether they do.
+// All that is ordered is there by now: one reload is enough, and nobody waits for it.
 func served(ctx context.Context, m *module.Module) (err error) {
+	if m.Reloading() {
+		err = m.ApplyCertificates(ctx)
+	}
 	for end := time.Now().Add(servedLimit); (m.Reloading() || m.Proving()) && time.Now().Before(end); {
 		err = errors.Join(err, m.ReloadCertificates(ctx), m.LookServed(ctx))
 		select {
