@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"maildomain/module/mail"
 	"maildomain/module/store"
@@ -109,6 +110,9 @@ func (m *Module) renewNow(ctx context.Context, by Actor, n mail.Name) error {
 			tx.Aside()
 			return was, orderNow(ctx, tx, n.String(), d.SecureAlias)
 		case d.SSLName == mail.SelfSigned:
+			if err := maySignAnew(was, tx.Now); err != nil {
+				return nil, err
+			}
 			c, err := selfSigned(was, d.SecureAlias, tx.Now)
 			return &store.CertificateRow{Certificate: c, Source: mail.SelfSigned}, err
 		}
@@ -127,6 +131,22 @@ func (m *Module) renewNow(ctx context.Context, by Actor, n mail.Name) error {
 		return err
 	}
 	return m.followOne(ctx, n, store.PanelCertificate{Owner: d.Owner, Name: d.SSLName}, c)
+}
+
+// signedAgain is how old a certificate is at least that is made anew by hand: Dovecot is
+// to be told of each, which everybody notices who logs in.
+const signedAgain = time.Hour
+
+// maySignAnew refuses to make a certificate again that was just made.
+func maySignAnew(was *store.CertificateRow, now time.Time) error {
+	if was == nil || was.Source != mail.SelfSigned {
+		return nil
+	}
+	at := was.Expire.Add(signedAgain - selfSignedLasts)
+	if !now.Before(at) {
+		return nil
+	}
+	return &mail.Error{Kind: mail.Busy, Field: "renew", Text: "busy_ssl_signed", Args: map[string]string{"at": at.UTC().Format("2006-01-02 15:04 UTC")}}
 }
 
 // certificateNames are the host names in a certificate; nil is in none.

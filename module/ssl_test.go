@@ -84,6 +84,15 @@ func TestRenewalByHandMakesAnotherCertificate(t *testing.T) {
 	was := w.certificate(t, "a.example")
 	theirs := n.vouch(t, until.Add(time.Hour), "mail.b.example")
 	panel.put("user1", "mine", theirs)
+	done, err := w.EditSSL(t.Context(), as("user1"), []string{"a.example"}, mail.DomainEdit{}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkError(t, "one that was just made", done[0].Err, mail.Busy, "renew", "busy_ssl_signed")
+	if w.certificate(t, "a.example").Fingerprint != was.Fingerprint {
+		t.Error("and yet it is made anew")
+	}
+	w.pass(signedAgain)
 	for range 2 { // the second is a repeat of the request
 		done, err := w.EditSSL(t.Context(), as("user1").request("r1"), []string{"a.example", "b.example"}, mail.DomainEdit{}, true)
 		all(t, done, err)
@@ -96,7 +105,7 @@ func TestRenewalByHandMakesAnotherCertificate(t *testing.T) {
 		t.Error("not fetched anew")
 	}
 	add(t, w, as("user1"), "off.example")
-	done, err := w.EditSSL(t.Context(), as("user1"), []string{"off.example"}, mail.DomainEdit{}, true)
+	done, err = w.EditSSL(t.Context(), as("user1"), []string{"off.example"}, mail.DomainEdit{}, true)
 	all(t, done, err)
 	if w.certificate(t, "off.example") != nil {
 		t.Error("made for a domain that shows none")
