@@ -95,6 +95,34 @@ func TestRefusedRecordsStayOursUntilTheKeyIsRight(t *testing.T) {
 	n.hasRecords(t, "b.example", wire.TypeTXT)
 }
 
+// A server that does not talk to us has what it had: what is to go goes when it does.
+func TestServerThatRefusesTheKeyKeepsNoOldValue(t *testing.T) {
+	n := newNamed(t, "a.example", "b.example")
+	addSigned(t, n.world, "a.example")
+	addSigned(t, n.world, "b.example")
+	follow(t, n.world)
+	n.bind.Admit(false)
+	n.people.mu.Lock()
+	n.people.params.ServerIPs = n.people.params.ServerIPs[1:]
+	n.people.mu.Unlock()
+	n.Doubt()
+	follow(t, n.world)
+	group(t, n.DeleteDomains, as("user1"), "b.example")
+	n.pass(time.Hour)
+	pending(t, n.world)
+	n.hasRecords(t, "a.example", wire.TypeTXT, spfOfWorld)
+	checkRows(t, n.world, "b.example", mail.Refused, 3)
+	n.bind.Admit(true)
+	n.set(t, "dns_secret", "d3Jvbmc=", "dns_algorithm", "hmac-sha256") // and back: all is tried again
+	n.set(t, "dns_secret", nameserver.KeySecret)
+	pending(t, n.world)
+	n.hasRecords(t, "a.example", wire.TypeTXT, "v=spf1 ip4:192.0.2.2 ip6:2001:db8::1 ~all")
+	checkRows(t, n.world, "a.example", mail.Published, 3)
+	n.hasRecords(t, "b.example", wire.TypeMX)
+	n.hasRecords(t, "b.example", wire.TypeTXT)
+	checkRows(t, n.world, "b.example", "", 0)
+}
+
 func TestZoneServedElsewhereIsSaid(t *testing.T) {
 	n := newNamed(t)
 	addSigned(t, n.world, "a.example")

@@ -189,6 +189,41 @@ func TestFormerServerThatRefusesIsTold(t *testing.T) {
 	n.hasRecords(t, "a.example", wire.TypeTXT, spfOfWorld)
 }
 
+// A set's conflict is told of all its values, of one that stands there too.
+func TestValueInAConflictIsWithdrawnFromTheFormerServer(t *testing.T) {
+	n, to := moved(t, "a.example")
+	addSigned(t, n.world, "a.example")
+	follow(t, n.world)
+	update := new(wire.Msg)
+	update.SetUpdate("a.example.")
+	second, err := wire.NewRR(`a.example. 60 IN TXT "v=spf1 include:other.example -all"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	update.Insert([]wire.RR{second})
+	update.SetTsig(nameserver.KeyName+".", nameserver.KeyAlgorithm+".", 300, time.Now().Unix())
+	c := wire.Client{Net: "tcp", TsigSecret: map[string]string{nameserver.KeyName + ".": nameserver.KeySecret}}
+	if answer, _, err := c.Exchange(update, n.bind.Addr().String()); err != nil || answer.Rcode != wire.RcodeSuccess {
+		t.Fatal(answer, err)
+	}
+	n.people.mu.Lock()
+	n.people.params.ServerIPs = n.people.params.ServerIPs[1:]
+	n.people.mu.Unlock()
+	n.Doubt()
+	follow(t, n.world)
+	n.hasRecords(t, "a.example", wire.TypeTXT, spfOfWorld, "v=spf1 include:other.example -all")
+	if rowsOf(t, n.world, "a.example")[mail.Conflict] != 2 {
+		t.Fatalf("%+v", recordRows(t, n.world, "a.example"))
+	}
+	to.askedBy(t, n.world)
+	n.set(t, "dns_server", to.bind.Addr().String())
+	pending(t, n.world)
+	n.pass(2 * time.Hour)
+	pending(t, n.world)
+	n.hasRecords(t, "a.example", wire.TypeTXT, "v=spf1 include:other.example -all")
+	checkFormer(t, n.world, "a.example", "", "", 0)
+}
+
 func TestServerThatIsReturnedToHasWhatIsWantedAlone(t *testing.T) {
 	n, to := moved(t, "a.example", "gone.example")
 	addSigned(t, n.world, "a.example")

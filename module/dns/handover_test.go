@@ -225,6 +225,13 @@ func TestServerThatRefuses(t *testing.T) {
 		s := &dns.Server{Addr: ns.Addr().String(), Key: key}
 		checkHanded(t, one(t, s, txt("example.com", mail.ForSPF, "v=spf1 -all")), mail.Refused, c.reason)
 	}
+	ns.Admit(false)
+	shut := one(t, good, txt("example.com", mail.ForSPF, "v=spf1 -all"))
+	checkHanded(t, shut, mail.Refused, "REFUSED")
+	if _, err := good.Serial(t.Context(), "example.com"); err == nil {
+		t.Error("a server that refuses has no such zone")
+	}
+	ns.Admit(true)
 	unsigned := &dns.Server{Addr: ns.Addr().String()}
 	checkHanded(t, one(t, unsigned, txt("example.com", mail.ForSPF, "v=spf1 -all")), mail.Refused, "REFUSED")
 	early := serverAt(t, ns.Addr())
@@ -271,13 +278,25 @@ func TestServersThatAnswerBadly(t *testing.T) {
 			_ = w.WriteMsg(a)
 		}
 	}
+	by := func(question, update int) wire.HandlerFunc {
+		return func(w wire.ResponseWriter, m *wire.Msg) {
+			if m.Opcode == wire.OpcodeUpdate {
+				rcode(update)(w, m)
+				return
+			}
+			rcode(question)(w, m)
+		}
+	}
 	for name, c := range map[string]struct {
 		h      wire.HandlerFunc
 		want   mail.Handed
 		reason string
 	}{
 		"servfail":      {rcode(wire.RcodeServerFailure), mail.Pending, "fails for"},
-		"refused":       {rcode(wire.RcodeRefused), mail.NoZone, "no zone"},
+		"refused":       {rcode(wire.RcodeRefused), mail.Refused, "does not answer for example.com"},
+		"fails then":    {by(wire.RcodeRefused, wire.RcodeServerFailure), mail.Pending, "fails for"},
+		"no such zone":  {by(wire.RcodeRefused, wire.RcodeNotAuth), mail.NoZone, "no zone"},
+		"zone, no asks": {by(wire.RcodeRefused, wire.RcodeSuccess), mail.Pending, "not signed"},
 		"yes, unsigned": {rcode(wire.RcodeSuccess), mail.Pending, "not signed"},
 		"silent":        {func(wire.ResponseWriter, *wire.Msg) {}, mail.Pending, "does not answer"},
 		"hangs up":      {func(w wire.ResponseWriter, _ *wire.Msg) { _ = w.Close() }, mail.Pending, "does not answer"},

@@ -30,8 +30,7 @@ func (x *session) zoneOf(ctx context.Context, name string) (zone, alias string, 
 		case dns.RcodeServerFailure:
 			return "", "", notNow("the server fails for %s", name).because(mail.HandedFails, "server", x.server.Addr, "name", name)
 		default:
-			return "", "", noZone("the server has no zone of %s (%s)", name, dns.RcodeToString[answer.Rcode]).
-				because(mail.HandedNoZoneOf, "server", x.server.Addr, "name", name)
+			return "", "", x.unanswered(ctx, name, answer.Rcode)
 		}
 		if !answer.Authoritative {
 			return "", "", noZone("the server has no zone of %s", name).because(mail.HandedNoZoneOf, "server", x.server.Addr, "name", name)
@@ -54,6 +53,34 @@ func (x *session) zoneOf(ctx context.Context, name string) (zone, alias string, 
 			}
 		}
 		return "", "", noZone("the server does not say which zone %s is in", name).because(mail.HandedNoZoneOf, "server", x.server.Addr, "name", name)
+	}
+}
+
+// unanswered is what it means that the server does not say which zone a name is in. It
+// refuses so for lack of a zone, and who may not ask: but an update of nothing is
+// NOTAUTH where there is no zone (RFC 2136 section 3.1.2). Whoever refuses that too, as
+// some do in either case, has not said that there is none.
+func (x *session) unanswered(ctx context.Context, name string, rcode int) error {
+	for of := name; ; {
+		m := new(dns.Msg)
+		m.SetUpdate(wireName(of))
+		answer, err := x.exchange(ctx, m)
+		if err != nil {
+			return err
+		}
+		switch answer.Rcode {
+		case dns.RcodeNotAuth:
+		case dns.RcodeServerFailure:
+			return notNow("the server fails for %s", name).because(mail.HandedFails, "server", x.server.Addr, "name", name)
+		default:
+			return refused("the server does not answer for %s (%s, %s)", name, dns.RcodeToString[rcode], dns.RcodeToString[answer.Rcode]).
+				because(mail.HandedUpdateRefused, "server", x.server.Addr, "name", name)
+		}
+		_, above, more := strings.Cut(of, ".")
+		if !more {
+			return noZone("the server has no zone of %s (%s)", name, dns.RcodeToString[rcode]).because(mail.HandedNoZoneOf, "server", x.server.Addr, "name", name)
+		}
+		of = above
 	}
 }
 
@@ -123,7 +150,8 @@ func (x *session) update(ctx context.Context, zone string, c mail.RecordChange, 
 	case dns.RcodeServerFailure:
 		return notNow("the server fails for %s", plainName(zone)).because(mail.HandedFails, "server", x.server.Addr, "name", plainName(zone))
 	case dns.RcodeNotAuth, dns.RcodeNotZone:
-		return noZone("the server takes no changes for %s (%s)", plainName(zone), dns.RcodeToString[answer.Rcode]).
+		// It has the zone: it answered for it.
+		return refused("the server takes no changes for %s (%s)", plainName(zone), dns.RcodeToString[answer.Rcode]).
 			because(mail.HandedNoUpdates, "server", x.server.Addr, "name", plainName(zone))
 	}
 	return refused("the server refuses changes of %s (%s)", plainName(zone), dns.RcodeToString[answer.Rcode]).

@@ -128,8 +128,9 @@ func (tx *Tx) SetRecord(ctx context.Context, n mail.Name, was, r RecordRow) erro
 	}
 	where := ` WHERE domain = ? AND name = ? AND type = ? AND value = ? AND wanted = ? AND ttl = ? AND due = ?`
 	args := []any{n.String(), was.Name, string(was.Type), was.Value, was.Wanted, was.TTL, was.Due.UnixMilli()}
-	// A server that refuses to take it away still has it, and it is ours.
-	if !r.Wanted && (r.State == mail.Published || r.State == mail.NoZone) {
+	// A server that refuses to take it away still has it, and it is ours; one that has no
+	// such zone now may have it again, with all that stood there.
+	if !r.Wanted && (r.State == mail.Published || r.State == mail.NoZone && !r.Offered) {
 		_, err := tx.exec(ctx, `DELETE FROM record`+where, args...)
 		return err
 	}

@@ -52,6 +52,8 @@ type Server struct {
 	addr netip.AddrPort
 	opts Options
 	run  *process
+
+	keyless bool
 }
 
 // Start starts a server, that the end of the test stops. Where BIND is not
@@ -103,6 +105,15 @@ func (s *Server) Stop() {
 		s.run.stop()
 		s.run = nil
 	}
+}
+
+// Admit says whether the server goes on to answer those who sign with a key: if not, its
+// zones are for all others. It is started anew.
+func (s *Server) Admit(keys bool) {
+	s.t.Helper()
+	s.Stop()
+	s.keyless = !keys
+	s.Restart()
 }
 
 func (s *Server) start() error {
@@ -192,10 +203,14 @@ func (s *Server) config() string {
 	}
 	for _, z := range s.opts.Zones {
 		may := fmt.Sprintf("key \"%s\"; key \"%s\";", KeyName, LongKeyName)
-		if z.Fixed {
+		asks := "any;"
+		if s.keyless {
+			asks = fmt.Sprintf("!key \"%s\"; !key \"%s\"; any;", KeyName, LongKeyName)
+		}
+		if z.Fixed || s.keyless {
 			may = "none;"
 		}
-		fmt.Fprintf(&b, "zone \"%s\" { type primary; file \"%s.zone\"; allow-update { %s }; };\n", z.Name, z.Name, may)
+		fmt.Fprintf(&b, "zone \"%s\" { type primary; file \"%s.zone\"; allow-query { %s }; allow-update { %s }; };\n", z.Name, z.Name, asks, may)
 	}
 	return b.String()
 }
