@@ -24,8 +24,11 @@ var schemaCertificates string
 //go:embed schema4.sql
 var schemaWake string
 
+//go:embed schema5.sql
+var schemaPerhaps string
+
 // schemas lead from each version of the schema to the next.
-var schemas = []string{schema, schemaZones, schemaCertificates, schemaWake}
+var schemas = []string{schema, schemaZones, schemaCertificates, schemaWake, schemaPerhaps}
 
 // A database holds the core's users, parameters, zones and certificates.
 type database struct{ sql *sql.DB }

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -166,7 +164,7 @@ func (z *zones) failed(ctx context.Context, zone string, why error) error {
 const mostRefused = 20
 
 // exchange sends what differs, part by part, until nothing does. What the server
-// took is noted before the next part; sending it once more would change nothing.
+// took is noted before the next part.
 // When it refuses a part, its names are sent one by one, so that one that cannot be
 // does not hold back the others.
 func (z *zones) exchange(ctx context.Context, s *updateServer, zone string) error {
@@ -179,7 +177,7 @@ func (z *zones) exchange(ctx context.Context, s *updateServer, zone string) erro
 			return cmp.Or(err, failure)
 		}
 		if err = s.alone(ctx, part); err == nil {
-			err = s.send(ctx, zone, part)
+			err = z.send(ctx, s, zone, part)
 		}
 		sent = difference{}
 		switch of := part.names(); {
@@ -197,6 +195,26 @@ func (z *zones) exchange(ctx context.Context, s *updateServer, zone string) erro
 			}
 		}
 	}
+}
+
+// send sends one part. That the server may have it is noted before: where its answer is
+// lost, the part is sent once more, or what came of it taken away, and is nobody else's.
+func (z *zones) send(ctx context.Context, s *updateServer, zone string, part difference) error {
+	var fresh []record
+	err := z.view(ctx, func(ctx context.Context, t *zoneTx) (err error) {
+		fresh, err = t.noteSent(ctx, s.addr, zone, part)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = s.send(ctx, zone, part)
+	if _, is := errors.AsType[untaken](err); !is {
+		return err
+	}
+	return errors.Join(err, z.view(context.WithoutCancel(ctx), func(ctx context.Context, t *zoneTx) error {
+		return t.notePassed(ctx, s.addr, zone, difference{remove: fresh})
+	}))
 }
 
 // next notes what the server took and returns what is to be sent then, of the names
@@ -231,65 +249,4 @@ func (z *zones) unpassed(ctx context.Context, zone string) (names map[string]boo
 		return err
 	})
 	return names, err
-}
-
-// difference returns what the server lacks of a zone, what of ours it has too much, and
-// what else it has of ours.
-func (t *zoneTx) difference(ctx context.Context, server, zone string) (difference, error) {
-	var d difference
-	rs, err := t.records(ctx, zone, "")
-	if err != nil {
-		return d, err
-	}
-	rows, err := t.QueryContext(ctx, `SELECT name, type, ttl, value FROM passed WHERE server = ? AND zone = ?`, server, zone)
-	if err != nil {
-		return d, fmt.Errorf("read what was passed on: %w", err)
-	}
-	defer rows.Close()
-	type key struct{ name, typ, value string }
-	ttl := map[key]uint32{}
-	for rows.Next() {
-		var k key
-		var n uint32
-		if err := rows.Scan(&k.name, &k.typ, &n, &k.value); err != nil {
-			return d, fmt.Errorf("read what was passed on: %w", err)
-		}
-		ttl[k] = n
-	}
-	if err := rows.Err(); err != nil {
-		return d, fmt.Errorf("read what was passed on: %w", err)
-	}
-	for _, r := range served(rs) {
-		k := key{r.name, r.typ, r.value}
-		if have, ok := ttl[k]; !ok || have != r.ttl {
-			d.add = append(d.add, r) // with another TTL it takes the old one's place
-		} else {
-			d.stay = append(d.stay, r)
-		}
-		delete(ttl, k)
-	}
-	for k, n := range ttl {
-		d.remove = append(d.remove, record{name: k.name, typ: k.typ, ttl: n, value: k.value})
-	}
-	slices.SortFunc(d.remove, func(a, b record) int {
-		return strings.Compare(a.name+" "+a.typ+" "+a.value, b.name+" "+b.typ+" "+b.value)
-	})
-	return d, nil
-}
-
-// notePassed notes that the server took d.
-func (t *zoneTx) notePassed(ctx context.Context, server, zone string, d difference) error {
-	for _, r := range d.remove {
-		if err := t.exec(ctx, "note what was passed on", `DELETE FROM passed WHERE server = ? AND zone = ? AND name = ? AND type = ? AND value = ?`,
-			server, zone, r.name, r.typ, r.value); err != nil {
-			return err
-		}
-	}
-	for _, r := range d.add {
-		if err := t.exec(ctx, "note what was passed on", `INSERT OR REPLACE INTO passed (server, zone, name, type, ttl, value) VALUES (?, ?, ?, ?, ?, ?)`,
-			server, zone, r.name, r.typ, r.ttl, r.value); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -1,10 +1,14 @@
 package core_test
 
 import (
+	"encoding/binary"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -201,6 +205,128 @@ func TestModulesRecordsDoNoHarmAtTheNameServer(t *testing.T) {
 	}
 	if got := state(t, p, "example.com", put("mail2.example.com", "A", 300, "192.0.2.1", "192.0.2.2")); got != wire.DNSPublished {
 		t.Errorf("another address beside one's own: %s", got)
+	}
+}
+
+// A lossy is a name server whose answers to updates get lost on the way.
+type lossy struct {
+	addr string
+	lose atomic.Int32 // so many of the next ones
+}
+
+func losing(t *testing.T, s *nameserver.Server) *lossy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := &lossy{addr: l.Addr().String()}
+	var wg sync.WaitGroup
+	t.Cleanup(func() { l.Close(); wg.Wait() })
+	wg.Go(func() {
+		for {
+			from, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { y.pass(from, s.Addr().String()) })
+		}
+	})
+	return y
+}
+
+// pass passes the messages of a connection on, and their answers back.
+func (y *lossy) pass(from net.Conn, addr string) {
+	defer from.Close()
+	to, err := net.Dial("tcp", addr)
+	if err != nil {
+		return
+	}
+	defer to.Close()
+	for _, c := range []net.Conn{from, to} {
+		if c.SetDeadline(time.Now().Add(20*time.Second)) != nil {
+			return
+		}
+	}
+	for {
+		asked, err := message(from)
+		if err != nil {
+			return
+		}
+		if _, err := to.Write(asked); err != nil {
+			return
+		}
+		answered, err := message(to)
+		const opcode = 4 // where it is, after the length and the id (RFC 1035 section 4.1.1)
+		if err != nil || int(asked[opcode]>>3&15) == dns.OpcodeUpdate && y.lose.Add(-1) >= 0 {
+			return
+		}
+		if _, err := from.Write(answered); err != nil {
+			return
+		}
+	}
+}
+
+// message reads one message with its length (RFC 1035 section 4.2.2).
+func message(c net.Conn) ([]byte, error) {
+	head := make([]byte, 2)
+	if _, err := io.ReadFull(c, head); err != nil {
+		return nil, err
+	}
+	body := make([]byte, max(12, binary.BigEndian.Uint16(head)))
+	_, err := io.ReadFull(c, body)
+	return append(head, body...), err
+}
+
+func TestUpdateWhoseAnswerIsLostLeavesNothingBehind(t *testing.T) {
+	s := serve(t, nameserver.Zone{Name: "example.com", Records: hosts + "same IN TXT same\n"})
+	y := losing(t, s)
+	p := paneltest.Start(t, paneltest.Options{Core: rarely})
+	admin(t, p, "param.edit", "dns_update_server", y.addr, "dns_update_key", nameserver.KeyName,
+		"dns_update_secret", nameserver.KeySecret, "dns_update_algorithm", nameserver.KeyAlgorithm)
+	txt := func(ttl uint32, value string) wire.DNSChange { return put("x.example.com", "TXT", ttl, value) }
+	gone := remove("x.example.com", "TXT")
+	for _, c := range []struct {
+		name          string
+		lost, then    wire.DNSChange
+		stood, stands string // at x after the answer was lost, and after the next exchange
+	}{
+		{"a value becomes another", txt(300, "v=spf1 mx -all"), txt(300, "v=spf1 a -all"), `300 "v=spf1 mx -all"`, `300 "v=spf1 a -all"`},
+		{"once more", txt(300, "v=spf1 -all"), txt(300, "v=spf1 -all"), `300 "v=spf1 -all"`, `300 "v=spf1 -all"`},
+		{"a change is taken back", txt(300, "v=spf1 ?all"), txt(300, "v=spf1 -all"), `300 "v=spf1 ?all"`, `300 "v=spf1 -all"`},
+		{"another TTL is taken back", txt(600, "v=spf1 -all"), txt(300, "v=spf1 -all"), `600 "v=spf1 -all"`, `300 "v=spf1 -all"`},
+		{"a removal is taken back", gone, txt(300, "v=spf1 -all"), "", `300 "v=spf1 -all"`},
+		{"a removal", gone, gone, "", ""},
+		{"a value goes", txt(300, "v=spf1 mx -all"), gone, `300 "v=spf1 mx -all"`, ""},
+	} {
+		y.lose.Store(1)
+		if got := state(t, p, "example.com", c.lost); !strings.HasPrefix(got, "pending ") || !strings.Contains(got, "does not answer") {
+			t.Errorf("%s: %s", c.name, got)
+		}
+		if got := ask(t, s, "x.example.com", "TXT"); got != c.stood {
+			t.Errorf("%s: there stood %s, want %s", c.name, got, c.stood)
+		}
+		state(t, p, "example.com", c.then)
+		p.Clock.Advance(15 * time.Minute)
+		if err := p.Core.PassOn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := ask(t, s, "x.example.com", "TXT"); got != c.stands {
+			t.Errorf("%s: there stands %s, want %s", c.name, got, c.stands)
+		}
+		if got, _, _ := strings.Cut(p.As(t, "admin", "zone"), "\n"); !strings.HasPrefix(got, "name=example.com ") || !strings.Contains(got, "passed=on") {
+			t.Errorf("%s: the list: %s", c.name, got)
+		}
+	}
+	// What the server refused it has not, and what stands there is another's.
+	if got := state(t, p, "example.com", put("same.example.com", "TXT", 300, "same"), put("same.example.com", "MX", 300, "10 nowhere.example.com")); !strings.Contains(got, "REFUSED") {
+		t.Errorf("an MX without an address: %s", got)
+	}
+	if got := state(t, p, "example.com", remove("same.example.com", "TXT"), remove("same.example.com", "MX")); got != "published|published" {
+		t.Errorf("after it was taken back: %s", got)
+	}
+	if got := ask(t, s, "same.example.com", "TXT"); got != `60 "same"` {
+		t.Errorf("another's value: %s", got)
 	}
 }
 

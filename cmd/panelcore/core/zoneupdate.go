@@ -152,6 +152,11 @@ var (
 	errContent   = errors.New("the name server refuses the records") // perhaps not all of them
 )
 
+// An untaken is an error with which the server says that it changed nothing.
+type untaken struct{ error }
+
+func (u untaken) Unwrap() error { return u.error }
+
 // send has the server make the difference in its zone, or change nothing.
 func (s *updateServer) send(ctx context.Context, zone string, d difference) error {
 	m, err := updateMessage(zone, d)
@@ -166,7 +171,7 @@ func (s *updateServer) send(ctx context.Context, zone string, d difference) erro
 	}
 	answer, _, err := client.ExchangeContext(ctx, m, s.addr)
 	if answer != nil && answer.IsTsig() != nil && answer.IsTsig().Error != dns.RcodeSuccess {
-		return fmt.Errorf("pass on to %s: the server does not take the key: %s", s.addr, dns.RcodeToString[int(answer.IsTsig().Error)])
+		return untaken{fmt.Errorf("pass on to %s: the server does not take the key: %s", s.addr, dns.RcodeToString[int(answer.IsTsig().Error)])}
 	}
 	switch {
 	case errors.Is(err, dns.ErrTime):
@@ -183,11 +188,15 @@ func (s *updateServer) send(ctx context.Context, zone string, d difference) erro
 	case dns.RcodeSuccess:
 		return nil
 	case dns.RcodeYXRrset:
-		return fmt.Errorf("pass on to %s: %w: a name is an alias there", s.addr, errContent)
+		return untaken{fmt.Errorf("pass on to %s: %w: a name is an alias there", s.addr, errContent)}
 	case dns.RcodeRefused: // also MX to a name without an address
-		return fmt.Errorf("pass on to %s: %w of %s (REFUSED)", s.addr, errContent, zone)
+		return untaken{fmt.Errorf("pass on to %s: %w of %s (REFUSED)", s.addr, errContent, zone)}
 	}
-	return fmt.Errorf("pass on to %s: the server does not take changes of %s (%s)", s.addr, zone, dns.RcodeToString[answer.Rcode])
+	err = fmt.Errorf("pass on to %s: the server does not take changes of %s (%s)", s.addr, zone, dns.RcodeToString[answer.Rcode])
+	if answer.Rcode == dns.RcodeServerFailure { // in the middle of it, for all we know
+		return err
+	}
+	return untaken{err}
 }
 
 // updateMessage returns the update that makes d. Where records are added there must
