@@ -86,16 +86,37 @@ const sslFunction = "emaildomain.ssl"
 func (m *Module) EditSSL(ctx context.Context, by Actor, elids []string, e mail.DomainEdit, renew bool) ([]Outcome, error) {
 	e = mail.DomainEdit{Secure: e.Secure, SecureAlias: e.SecureAlias, SSLName: e.SSLName, SSLChallenge: e.SSLChallenge, Email: e.Email}
 	return m.all(ctx, by, elids, func(elid string) error {
+		had, err := m.fingerprint(ctx, elid)
+		if err != nil {
+			return err
+		}
 		n, err := m.editDomain(ctx, by, sslFunction, elid, e)
 		if err != nil || !renew {
 			return err
 		}
-		return m.renewNow(ctx, by, n)
+		return m.renewNow(ctx, by, n, had)
 	})
 }
 
-// renewNow has a domain get another certificate, if it shows one.
-func (m *Module) renewNow(ctx context.Context, by Actor, n mail.Name) error {
+// fingerprint is that of the certificate of the mail domain elid, empty where there is
+// none.
+func (m *Module) fingerprint(ctx context.Context, elid string) (f string, err error) {
+	n, err := mail.ParseName(elid)
+	if err != nil { // whoever is to change it says so
+		return "", nil
+	}
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+		f, err = tx.Fingerprint(ctx, n.String())
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("read the certificate of %s: %w", n, err)
+	}
+	return f, nil
+}
+
+// renewNow has a domain get another certificate than it had, if it shows one.
+func (m *Module) renewNow(ctx context.Context, by Actor, n mail.Name, had string) error {
 	scope, err := m.scope(ctx, by)
 	if err != nil {
 		return err
@@ -110,6 +131,9 @@ func (m *Module) renewNow(ctx context.Context, by Actor, n mail.Name) error {
 			tx.Aside()
 			return was, orderNow(ctx, tx, n.String(), d.SecureAlias)
 		case d.SSLName == mail.SelfSigned:
+			if was != nil && was.Source == mail.SelfSigned && fingerprintOf(was) != had {
+				return was, nil // the same call made it
+			}
 			if err := maySignAnew(was, tx.Now); err != nil {
 				return nil, err
 			}

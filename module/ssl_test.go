@@ -104,6 +104,13 @@ func TestRenewalByHandMakesAnotherCertificate(t *testing.T) {
 	if string(w.certificate(t, "b.example").Chain) != string(theirs.Chain) {
 		t.Error("not fetched anew")
 	}
+	// What the same call makes is new enough.
+	change(t, w, as("user1"), "a.example", edit("secure", "off"))
+	done, err = w.EditSSL(t.Context(), as("user1"), []string{"a.example"}, edit("secure", "on", "secure_alias", "imap.a.example"), true)
+	all(t, done, err)
+	if fresh := w.certificate(t, "a.example"); fresh.Fingerprint == is.Fingerprint {
+		t.Error("not made anew")
+	}
 	add(t, w, as("user1"), "off.example")
 	done, err = w.EditSSL(t.Context(), as("user1"), []string{"off.example"}, mail.DomainEdit{}, true)
 	all(t, done, err)
