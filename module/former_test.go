@@ -110,6 +110,28 @@ func TestRecordsAreWithdrawnFromTheFormerServer(t *testing.T) {
 	secretless(t, n.world)
 }
 
+// Who the world is answered by may have the zone from the former server, however old.
+func TestNothingIsWithdrawnBeforeTheWorldHasMoved(t *testing.T) {
+	n, to := moved(t, "a.example")
+	_, third := moved(t, "a.example")
+	third.world = n.world
+	addSigned(t, n.world, "a.example")
+	pending(t, n.world)
+	third.askedBy(t, n.world)
+	n.set(t, "dns_server", to.bind.Addr().String())
+	for range 3 {
+		pending(t, n.world)
+		n.pass(2 * time.Hour)
+	}
+	n.hasRecords(t, "a.example", wire.TypeTXT, spfOfWorld)
+	n.hasRecords(t, "a.example", wire.TypeMX, "10 mx.host.example.")
+	checkFormer(t, n.world, "a.example", store.FormerPending, mail.FormerLive, 3)
+	to.askedBy(t, n.world)
+	pending(t, n.world)
+	n.hasRecords(t, "a.example", wire.TypeMX)
+	checkFormer(t, n.world, "a.example", "", "", 0)
+}
+
 // The same server by another name, or one that has the zone from it, has what stands
 // only once.
 func TestServerUnderAnotherNameLosesNothing(t *testing.T) {

@@ -29,31 +29,15 @@ func (m *Module) stillServes(ctx context.Context, set mail.Settings, s store.For
 	if set.DNS == mail.DNSByHand {
 		return formerIdle, nil // somebody asked for it
 	}
-	var there, now dns.Serial
-	if s.Mode == mail.DNSByServer {
-		server, err := nameServer(asSettings(s))
-		if err != nil {
-			return formerSilent, err
-		}
-		if there, err = server.Serial(ctx, n.String()); err != nil {
-			return formerSilent, err
-		}
-		if there == (dns.Serial{}) {
-			return formerIdle, nil // it has no such zone any more
-		}
-	}
-	if set.DNS == mail.DNSByServer {
-		server, err := nameServer(set)
-		if err != nil {
-			return formerIdle, err
-		}
-		if now, err = server.Serial(ctx, n.String()); err != nil {
-			return formerIdle, err
-		}
-		if there == now && now != (dns.Serial{}) {
-			if there, now, err = m.probe(ctx, set, s, n); err != nil || there == now {
-				return formerSame, err
-			}
+	there, now, found, err := serials(ctx, set, s, n)
+	switch {
+	case err != nil:
+		return found, err
+	case s.Mode == mail.DNSByServer && there == (dns.Serial{}):
+		return formerIdle, nil // it has no such zone any more
+	case there == now && now != (dns.Serial{}):
+		if there, now, err = m.probe(ctx, set, s, n); err != nil || there == now {
+			return formerSame, err
 		}
 	}
 	a, err := m.asker(set)
@@ -66,10 +50,52 @@ func (m *Module) stillServes(ctx context.Context, set mail.Settings, s store.For
 		return formerIdle, nil
 	case err != nil:
 		return formerIdle, err
-	case s.Mode == mail.DNSByServer && slices.Contains(world, there), s.Mode == mail.DNSByCore && !slices.Contains(world, now):
+	case set.DNS == mail.DNSByServer:
+		// The world has moved when all of it is answered from the present server. What else
+		// answers, a secondary that lags or who signs the zone, may have it from the former one.
+		if now == (dns.Serial{}) || slices.ContainsFunc(world, func(w dns.Serial) bool { return w != now }) {
+			return formerServes, nil
+		}
+	case slices.Contains(world, there):
 		return formerServes, nil
 	}
 	return formerIdle, nil
+}
+
+// serialReads is how often serials are read that change meanwhile.
+const serialReads = 5
+
+// serials are those of the zone of a domain at the former server and at the present one,
+// at one moment: a server that goes by both names has one then. Who has none to say has a
+// zero one. An error is with formerSilent where the former server does not say.
+func serials(ctx context.Context, set mail.Settings, s store.FormerServer, n mail.Name) (there, now dns.Serial, found formerRole, err error) {
+	read := func(of mail.Settings) (dns.Serial, error) {
+		if of.DNS != mail.DNSByServer {
+			return dns.Serial{}, nil
+		}
+		server, err := nameServer(of)
+		if err != nil {
+			return dns.Serial{}, err
+		}
+		return server.Serial(ctx, n.String())
+	}
+	if there, err = read(asSettings(s)); err != nil {
+		return there, now, formerSilent, err
+	}
+	for range serialReads {
+		if now, err = read(set); err != nil {
+			return there, now, formerIdle, err
+		}
+		again, err := read(asSettings(s))
+		if err != nil {
+			return there, now, formerSilent, err
+		}
+		if again == there {
+			return there, now, formerIdle, nil
+		}
+		there = again
+	}
+	return there, now, formerIdle, errors.New("the zone changes again and again")
 }
 
 // probe changes the zone of a domain at the present server, and returns the serials of
@@ -89,12 +115,6 @@ func (m *Module) probe(ctx context.Context, set mail.Settings, s store.FormerSer
 			return there, now, fmt.Errorf("probe the zone: %s", o.Reason)
 		}
 	}
-	for f, to := range map[*dns.Serial]mail.Settings{&there: asSettings(s), &now: set} {
-		server, e := nameServer(to)
-		if e == nil {
-			*f, e = server.Serial(ctx, n.String())
-		}
-		err = errors.Join(err, e)
-	}
+	there, now, _, err = serials(ctx, set, s, n)
 	return there, now, err
 }
