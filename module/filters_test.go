@@ -50,6 +50,43 @@ func TestFiltersComeAndGo(t *testing.T) {
 	}
 }
 
+// Exim gives clamd no more than clamd takes, wherever it is by TCP.
+func TestWhatClamdTakesReachesExim(t *testing.T) {
+	w := newWorld(t)
+	put := func(name, text string) {
+		t.Helper()
+		name = filepath.Join(w.dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := func(want string) {
+		t.Helper()
+		if err := w.LookForFilters(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		reconcile(t, w)
+		b, err := os.ReadFile(filepath.Join(w.dir, files.Debian.Filters()))
+		if err != nil || !strings.Contains(string(b), "\nclamd: 127.0.0.1 3310\nclamd_ping: inet:127.0.0.1:3310\n"+want+"spam_down") {
+			t.Errorf("want %q: %s, %v", want, b, err)
+		}
+	}
+	reconcile(t, w)
+	at := "127.0.0.1:3310"
+	if err := w.EditSettings(t.Context(), as("admin"), mail.SettingsEdit{Clamd: &at}); err != nil {
+		t.Fatal(err)
+	}
+	told("clamd_size: 104792064\n") // on another machine
+	put("usr/sbin/clamd", "")
+	put("etc/clamav/clamd.conf", "LocalSocket /run/clamd.sock\nStreamMaxLength 25M\n")
+	told("clamd_size: 26148864\n")
+	put("etc/clamav/clamd.conf", "TCPSocket 3310\nStreamMaxLength 0\n")
+	told("")
+}
+
 func TestSettingsOfFiltersReachExim(t *testing.T) {
 	w := newWorld(t)
 	reconcile(t, w)
