@@ -148,8 +148,9 @@ func TestLettersWaitWhileFiltersCannotBeRead(t *testing.T) {
 	if err := os.Mkdir(name, 0o755); err != nil { // it can be read no better
 		t.Fatal(err)
 	}
+	local(t, x, "unreadable.")
 	runQueue(t, x)
-	if q, err := x.Queue(limited(t)); err != nil || len(q) != 3 {
+	if q, err := x.Queue(limited(t)); err != nil || len(q) != 4 {
 		t.Errorf("queue: %+v, %v", q, err)
 	}
 	inbox(t, x, "post@on.example", 0)
@@ -158,11 +159,11 @@ func TestLettersWaitWhileFiltersCannotBeRead(t *testing.T) {
 	}
 	putFilters(t, root, judges{clamd: clamd})
 	runQueue(t, x)
-	if l := inbox(t, x, "post@on.example", 1)[0]; !strings.Contains(l, "missing.") {
+	if l := strings.Join(inbox(t, x, "post@on.example", 2), ""); !strings.Contains(l, "missing.") || !strings.Contains(l, "unreadable.") {
 		t.Errorf("arrived:\n%s", l)
 	}
 	if log, err := x.Log(); err != nil || strings.Count(log, "rejected after DATA: "+hasVirus) != 2 ||
-		strings.Count(log, " accepted on.example") != 1 || strings.Count(log, " virus on.example") != 2 {
+		strings.Count(log, " accepted on.example") != 2 || strings.Count(log, " virus on.example") != 2 {
 		t.Errorf("refused on the way: %v\n%s", err, log)
 	}
 }
