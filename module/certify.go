@@ -67,7 +67,7 @@ func (m *Module) certify(ctx context.Context, tx *store.Tx, by Actor, before, af
 	if err != nil {
 		return s, err
 	}
-	s.is.Name = after.Name.String()
+	s.is.Name, s.is.Lacks = after.Name.String(), lacking(s.is, after.SecureAlias)
 	if before != nil && before.Secure {
 		s.remember(tx.Now, after.SecureAlias)
 	}
@@ -107,6 +107,22 @@ func covers(c *store.CertificateRow, names []mail.Name, now time.Time) bool {
 		until = now.Add(selfSignedLeft)
 	}
 	return err == nil && chain.CoversAll(names) && chain.NotAfter.After(until)
+}
+
+// lacking are the names that a certificate is not for.
+func lacking(c *store.CertificateRow, names []mail.Name) []mail.Name {
+	chain, err := mail.ParseChain(c.Chain)
+	return slices.DeleteFunc(sortedNames(names), func(n mail.Name) bool { return err == nil && chain.Covers(n) })
+}
+
+// vouches says that a certificate is of an authority, and good for some of names: it is
+// shown for these while another is ordered.
+func vouches(c *store.CertificateRow, names []mail.Name, now time.Time) bool {
+	if c == nil || c.Source != mail.LetsEncrypt {
+		return false
+	}
+	chain, err := mail.ParseChain(c.Chain)
+	return err == nil && chain.NotAfter.After(now) && slices.ContainsFunc(names, chain.Covers)
 }
 
 // selfSign keeps a certificate that the server made, or makes one.
@@ -150,7 +166,7 @@ func keep(was *store.CertificateRow) *store.CertificateRow {
 }
 
 // authorise uses a certificate of an authority that there is, or has one ordered and
-// meanwhile shows what covers the names.
+// meanwhile shows what covers the names; one of an authority also where it covers some.
 func (s *showing) authorise(ctx context.Context, tx *store.Tx, before *mail.Domain, d mail.Domain) error {
 	if s.was != nil && s.was.Source == mail.LetsEncrypt && covers(s.was, d.SecureAlias, tx.Now) && (s.was.Renew.IsZero() || s.was.Renew.After(tx.Now)) {
 		s.is, s.drop = keep(s.was), true
@@ -164,7 +180,7 @@ func (s *showing) authorise(ctx context.Context, tx *store.Tx, before *mail.Doma
 		s.is, s.drop = &store.CertificateRow{Certificate: again.Certificate, Source: mail.LetsEncrypt, Renew: again.Renew, Ask: again.Ask}, true
 		return nil
 	}
-	if covers(s.was, d.SecureAlias, tx.Now) {
+	if covers(s.was, d.SecureAlias, tx.Now) || vouches(s.was, d.SecureAlias, tx.Now) {
 		s.is = keep(s.was)
 	} else {
 		c, err := selfSigned(s.was, d.SecureAlias, tx.Now)

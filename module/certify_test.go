@@ -303,9 +303,79 @@ func TestOrderWaitsWhileSomethingIsServed(t *testing.T) {
 	if w.ordered(t, "a.example") != nil || w.certificate(t, "a.example").Fingerprint != c.Fingerprint {
 		t.Error("ordered though it fits")
 	}
-	change(t, w, as("user1"), "a.example", edit("secure_alias", "mail.a.example c.a.example"))
+	change(t, w, as("user1"), "a.example", edit("secure_alias", "c.a.example"))
 	if o := w.ordered(t, "a.example"); o == nil || w.certificate(t, "a.example").Source != mail.SelfSigned {
 		t.Error("not ordered, or what is served does not fit")
+	}
+	checkFollows(t, w)
+}
+
+// A new name has one ordered for all; the others keep what programs trust meanwhile.
+func TestCertificateStaysForItsNamesWhileOneForMoreIsOrdered(t *testing.T) {
+	w, n := handWorld(t), newNotary(t)
+	addSecure(t, w, as("user1"), "a.example", "ssl_name", "letsencrypt")
+	late := w.tick().Add(89 * 24 * time.Hour).Truncate(time.Second)
+	issued := n.vouch(t, late, "mail.a.example")
+	if err := w.install(t.Context(), itself, "emaildomain.ssl.issue", mail.StoredName("a.example"), issued, mail.LetsEncrypt, acme.Renewal{At: w.tick().Add(60 * 24 * time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	first := w.certificate(t, "a.example")
+	stays := func(lacks ...string) {
+		t.Helper()
+		c := w.certificate(t, "a.example")
+		if c.Fingerprint != first.Fingerprint || !slices.Equal(c.Lacks, names(lacks...)) || w.sni(t, "mail.a.example") != "a.example" {
+			t.Errorf("%s for %s, without %v", c.Source, w.sni(t, "mail.a.example"), c.Lacks)
+		}
+		if ordered := w.ordered(t, "a.example") != nil; ordered != (len(lacks) > 0) {
+			t.Errorf("ordered: %v", ordered)
+		}
+		for _, l := range lacks {
+			if at := w.sni(t, l); at != "" {
+				t.Errorf("%s is shown that of %s", l, at)
+			}
+		}
+		checkFollows(t, w)
+		checkSettled(t, w)
+	}
+	stays()
+	change(t, w, as("user1"), "a.example", edit("secure_alias", "mail.a.example imap.a.example pop.a.example"))
+	stays("imap.a.example", "pop.a.example")
+	if d := domainOf(t, w, "a.example"); d.Note != "ssl_pending" || !d.SSLExpire.Equal(first.Expire) {
+		t.Errorf("note %q", d.Note)
+	}
+	change(t, w, as("user1"), "a.example", edit("greylist", "on"))
+	stays("imap.a.example", "pop.a.example")
+	change(t, w, as("user1"), "a.example", edit("secure", "off"))
+	change(t, w, as("user1"), "a.example", edit("secure", "on", "secure_alias", "mail.a.example pop.a.example"))
+	stays("pop.a.example")
+	// Whose other domain has a certificate for that name shows it.
+	addSecure(t, w, as("user1"), "pop.a.example", "secure_alias", "pop.a.example")
+	if at := w.sni(t, "pop.a.example"); at != "pop.a.example" {
+		t.Errorf("shown is that of %q", at)
+	}
+	checkFollows(t, w)
+	group(t, w.DeleteDomains, as("user1"), "pop.a.example")
+	stays("pop.a.example")
+	group(t, w.DeleteDomains, as("user1"), "a.example")
+	restore(t, w, as("user1"), "a.example")
+	stays("pop.a.example")
+	change(t, w, as("user1"), "a.example", edit("secure_alias", "mail.a.example"))
+	stays()
+	change(t, w, as("user1"), "a.example", edit("secure_alias", "mail.a.example imap.a.example"))
+	all := n.vouch(t, late, "mail.a.example", "imap.a.example")
+	if err := w.install(t.Context(), itself, "emaildomain.ssl.issue", mail.StoredName("a.example"), all, mail.LetsEncrypt, acme.Renewal{At: w.tick().Add(60 * 24 * time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if c := w.certificate(t, "a.example"); string(c.Chain) != string(all.Chain) || len(c.Lacks) > 0 || w.sni(t, "imap.a.example") != "a.example" {
+		t.Errorf("%s, without %v", c.Source, c.Lacks)
+	}
+	checkFollows(t, w)
+	// One that has ended is good for nothing.
+	change(t, w, as("user1"), "a.example", edit("secure_alias", "mail.a.example imap.a.example smtp.a.example"))
+	w.pass(100 * 24 * time.Hour)
+	change(t, w, as("user1"), "a.example", edit("secure_alias", "mail.a.example pop.a.example"))
+	if c := w.certificate(t, "a.example"); c.Source != mail.SelfSigned || len(c.Lacks) > 0 {
+		t.Errorf("%s, without %v", c.Source, c.Lacks)
 	}
 	checkFollows(t, w)
 }

@@ -423,6 +423,39 @@ func TestProofThatTheAuthorityDoesNotFindIsTriedAgainLater(t *testing.T) {
 	o.ordered(t, 2)
 }
 
+// A name that is mistyped takes nothing from the others.
+func TestNameThatLeadsNowhereCostsNoOtherNameItsCertificate(t *testing.T) {
+	o := newOrdering(t, "a.example\nmail A 127.0.0.1\npop A 127.0.0.1\n")
+	o.set(t, "dns", "none", "acme_challenge", "http-01")
+	o.letsencrypt(t, "a.example")
+	o.order(t)
+	first := o.has(t, "a.example", "mail.a.example")
+	stays := func() {
+		t.Helper()
+		if c := o.certificate(t, "a.example"); !bytes.Equal(c.Chain, first.Chain) || o.sni(t, "mail.a.example") != "a.example" {
+			t.Error("mail.a.example is shown another")
+		}
+	}
+	change(t, o.world, as("user1"), "a.example", dnsEdit("secure_alias", "mail.a.example imap.a.example"))
+	o.order(t)
+	o.waits(t, "a.example", "not_here", "acme_reach_nowhere")
+	stays()
+	change(t, o.world, as("user1"), "a.example", dnsEdit("secure_alias", "mail.a.example"))
+	stays()
+	o.has(t, "a.example", "mail.a.example")
+	o.ordered(t, 1)
+	change(t, o.world, as("user1"), "a.example", dnsEdit("secure_alias", "mail.a.example pop.a.example"))
+	stays()
+	o.order(t)
+	o.has(t, "a.example", "mail.a.example", "pop.a.example")
+	o.ordered(t, 2)
+	for _, n := range []string{"mail.a.example", "pop.a.example"} {
+		if at := o.sni(t, n); at != "a.example" {
+			t.Errorf("%s is shown that of %q", n, at)
+		}
+	}
+}
+
 // What is begun at the authority goes on, by whichever way it is to be proved now.
 func TestOrderGoesOnThoughItIsProvedInAnotherWay(t *testing.T) {
 	o := newOrdering(t)

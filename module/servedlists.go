@@ -83,7 +83,7 @@ func servedRow(n mail.Name, d *mail.Domain, c *store.CertificateRow) *store.Serv
 	if d == nil || !d.Secure || c == nil {
 		return nil
 	}
-	return &store.ServedRow{Domain: n, Fingerprint: fingerprintOf(c), Source: c.Source, Expire: c.Expire, Names: d.SecureAlias}
+	return &store.ServedRow{Domain: n, Fingerprint: fingerprintOf(c), Source: c.Source, Expire: c.Expire, Names: store.Without(d.SecureAlias, c.Lacks)}
 }
 
 // fingerprintOf is the SHA-256 of a certificate itself, in hex, as rows have it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"time"
 
 	"maildomain/module/files"
@@ -52,6 +53,10 @@ func (m *Module) see(ctx context.Context, n mail.Name, wanted map[mail.Name]stri
 	case len(m.proofs.asker.Servers) == 0:
 	case s.domain != nil && s.domain.Secure:
 		for _, name := range s.domain.SecureAlias {
+			if s.row != nil && wanted[name] == "" && slices.Contains(s.row.Lacks, name) {
+				s.waits(name, m.db.Now())
+				continue
+			}
 			s.judge(name, wanted[name], ask(ctx, name), before, m.db.Now())
 		}
 	case n.String() == mail.ServerCertificate && s.row != nil: // who asks for no name is shown it
@@ -81,6 +86,12 @@ func (m *Module) asking() func(context.Context, mail.Name) []files.Shown {
 	}
 }
 
+// waits adds that a name is to have a certificate that is still ordered.
+func (s *sight) waits(n mail.Name, now time.Time) {
+	f := store.Finding{Name: n.String(), Why: mail.ForTLS, At: now, Verdict: mail.Say(mail.Unknown, mail.CheckTLSWaits, "name", n.Unicode())}
+	s.findings, s.wanted = append(s.findings, f), append(s.wanted, "")
+}
+
 // judge adds what was found of one name.
 func (s *sight) judge(n mail.Name, want string, shown []files.Shown, before []store.Finding, now time.Time) {
 	f := judge(n, want, shown, now)
@@ -107,7 +118,7 @@ func (s *sight) judge(n mail.Name, want string, shown []files.Shown, before []st
 func (s *sight) state() mail.State {
 	state := mail.Right
 	for _, f := range s.findings {
-		if byUrgency(f, store.Finding{Verdict: mail.Verdict{State: state}}) < 0 {
+		if f.Verdict.Text != mail.CheckTLSWaits && byUrgency(f, store.Finding{Verdict: mail.Verdict{State: state}}) < 0 {
 			state = f.Verdict.State
 		}
 	}
@@ -121,6 +132,9 @@ func (s *sight) settled(now time.Time) bool {
 	}
 	for _, f := range s.findings {
 		since, err := time.Parse(time.RFC3339, f.Verdict.Args["since"])
+		if f.Verdict.Text == mail.CheckTLSWaits {
+			continue
+		}
 		if f.Verdict.State == mail.Wrong || f.Verdict.State == mail.Unknown && (err != nil || now.Sub(since) < doubtLasts) {
 			return false
 		}

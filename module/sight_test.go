@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"maildomain/module/acme"
 	"maildomain/module/files"
 	"maildomain/module/mail"
 	"maildomain/module/store"
@@ -137,5 +139,35 @@ func TestWhatIsPutBackIsOneThatHelps(t *testing.T) {
 		if s.blames() {
 			t.Errorf("%s: blamed for another's", what)
 		}
+	}
+}
+
+// A name whose certificate is still ordered has none to be seen, which is no fault of
+// the one that is served for the others.
+func TestNameThatWaitsForItsCertificateIsNotAskedFor(t *testing.T) {
+	w, n := handWorld(t), newNotary(t)
+	addSecure(t, w, as("user1"), "a.example", "ssl_name", "letsencrypt")
+	until := w.tick().Add(89 * 24 * time.Hour).Truncate(time.Second)
+	if err := w.install(t.Context(), itself, "emaildomain.ssl.issue", mail.StoredName("a.example"), n.vouch(t, until, "mail.a.example"), mail.LetsEncrypt, acme.Renewal{At: until}); err != nil {
+		t.Fatal(err)
+	}
+	change(t, w, as("user1"), "a.example", edit("secure_alias", "mail.a.example imap.a.example"))
+	w.AskServers([]files.Server{{Service: files.Service("imaps"), Addr: "127.0.0.77:1"}})
+	s, err := w.see(t.Context(), mail.StoredName("a.example"), nil)
+	if err != nil || len(s.findings) != 2 {
+		t.Fatalf("%v, %+v", err, s)
+	}
+	found := map[string]mail.Verdict{}
+	for i, f := range s.findings {
+		if found[f.Name] = f.Verdict; f.Name == "imap.a.example" && (s.wanted[i] != "" || len(f.Seen) > 0) {
+			t.Errorf("%+v", f)
+		}
+	}
+	if v := found["imap.a.example"]; v.State != mail.Unknown || v.Text != mail.CheckTLSWaits || found["mail.a.example"].Text != mail.CheckTLSNobody {
+		t.Errorf("%+v", found)
+	}
+	s.findings[slices.IndexFunc(s.findings, func(f store.Finding) bool { return f.Name == "mail.a.example" })].Verdict = mail.Say(mail.Right, mail.CheckTLSServed, "date", "2026-03-01")
+	if s.state() != mail.Right || !s.settled(w.tick()) {
+		t.Error("the name that waits has the other proved again and again")
 	}
 }

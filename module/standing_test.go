@@ -170,7 +170,17 @@ func putServed(ctx context.Context, tx *store.Tx, put func(files.File, error) er
 			i = len(all)
 			all = append(all, mail.ServedCertificate{Certificate: c.Certificate, Vouched: c.Source != mail.SelfSigned})
 		}
-		all[i].Names = append(all[i].Names, d.SecureAlias...)
+		chain, err := mail.ParseChain(c.Chain)
+		if err != nil {
+			return err
+		}
+		for _, n := range d.SecureAlias { // one of an authority may be for some of them while another is ordered
+			if chain.Covers(n) {
+				all[i].Names = append(all[i].Names, n)
+			} else if c.Source != mail.LetsEncrypt {
+				return fmt.Errorf("%s is shown one that is not for it", n)
+			}
+		}
 		return nil
 	})
 	if err != nil {

@@ -308,6 +308,12 @@ func TestSentencesAboutCertificatesAreWhole(t *testing.T) {
 	} {
 		all = append(all, module.SSL{Domain: d, Certificate: c}, module.SSL{Certificate: c})
 	}
+	some := row(made, mail.LetsEncrypt, now)
+	some.Lacks = []mail.Name{mail.StoredName("xn--mgbh0fb.a.example")}
+	if v := (words{"en", now}).about(module.SSL{Domain: d, Certificate: some, Order: &order}); !strings.Contains(v["state"], some.Lacks[0].Unicode()) || v["order"] == "" {
+		t.Errorf("%v", v)
+	}
+	all = append(all, module.SSL{Domain: d, Certificate: some, Order: &order})
 	all = append(all, module.SSL{Domain: mail.NewDomain(mail.StoredName("a.example"), "user1")})
 	for _, step := range []acme.Step{"", acme.StepOrder, acme.StepProof, acme.StepLook, acme.StepIssue, acme.StepReceive} {
 		o := order
@@ -349,7 +355,7 @@ func TestSentencesAboutCertificatesAreWhole(t *testing.T) {
 			t.Errorf("%s: %q", lang, own)
 		}
 	}
-	if len(sentences) != 38 { // a domain's and the server's are mostly the same
+	if len(sentences) != 40 { // a domain's and the server's are mostly the same
 		t.Errorf("%d sentences", len(sentences))
 	}
 }

@@ -109,6 +109,9 @@ func (w words) state(s module.SSL) string {
 		}
 		sentence += "; " + w.say(next, args)
 	}
+	if len(s.Certificate.Lacks) > 0 {
+		sentence += "; " + w.say("said_lacks", map[string]string{"names": strings.Join(unicodeNames(texts(s.Certificate.Lacks)), ", ")})
+	}
 	if p := s.Certificate.Problem; p != "" {
 		sentence += "; " + w.problem(p, nil, string(s.Domain.SSLName))
 	}

@@ -62,6 +62,7 @@ const (
 	CheckTLSUntrusted = "check_tls_untrusted" // [date error]
 	CheckTLSExpired   = "check_tls_expired"   // [date]
 	CheckTLSMissing   = "check_tls_missing"   // [name]
+	CheckTLSWaits     = "check_tls_waits"     // [name]
 	CheckTLSOther     = "check_tls_other"     // [ports found]
 	CheckTLSHandshake = "check_tls_handshake" // [ports error]
 	CheckTLSNone      = "check_tls_none"      // [ports]
@@ -107,6 +108,7 @@ var CheckTexts = map[string][]string{
 	CheckTLSUntrusted:    {"date", "error"},
 	CheckTLSExpired:      {"date"},
 	CheckTLSMissing:      {"name"},
+	CheckTLSWaits:        {"name"},
 	CheckTLSOther:        {"ports", "found"},
 	CheckTLSHandshake:    {"ports", "error"},
 	CheckTLSNone:         {"ports"},

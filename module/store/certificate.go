@@ -18,19 +18,20 @@ type CertificateRow struct {
 	Ask          time.Time        // when the authority is asked again about that; zero: never
 	Before       mail.Certificate // what was served before, until this one was seen served; its name is empty where there is nothing
 	BeforeSource mail.SSLName
-	Problem      string // names the sentence why its source gives no other; empty: nothing is wrong
+	Lacks        []mail.Name // of its domain, that it is not for while one for all is ordered: it is not shown for them
+	Problem      string      // names the sentence why its source gives no other; empty: nothing is wrong
 }
 
-const certificateColumns = `name, chain, key, expire, source, fingerprint, renew, ask, before_chain, before_key, before_source, problem`
+const certificateColumns = `name, chain, key, expire, source, fingerprint, renew, ask, before_chain, before_key, before_source, lacks, problem`
 
 func scanCertificate(scan func(...any) error) (c CertificateRow, err error) {
-	var chain, key, beforeChain, beforeKey string
+	var chain, key, beforeChain, beforeKey, lacks string
 	var expire, renew, ask int64
-	if err := scan(&c.Name, &chain, &key, &expire, &c.Source, &c.Fingerprint, &renew, &ask, &beforeChain, &beforeKey, &c.BeforeSource, &c.Problem); err != nil {
+	if err := scan(&c.Name, &chain, &key, &expire, &c.Source, &c.Fingerprint, &renew, &ask, &beforeChain, &beforeKey, &c.BeforeSource, &lacks, &c.Problem); err != nil {
 		return c, err
 	}
 	c.Chain, c.Key, c.Expire = []byte(chain), []byte(key), time.UnixMilli(expire).UTC()
-	c.Renew, c.Ask = instant(renew), instant(ask)
+	c.Renew, c.Ask, c.Lacks = instant(renew), instant(ask), storedNames(lacks)
 	if beforeChain != "" {
 		c.Before = mail.Certificate{Name: c.Name, Chain: []byte(beforeChain), Key: []byte(beforeKey)}
 	}
@@ -71,9 +72,9 @@ func (tx *Tx) PutCertificate(ctx context.Context, c CertificateRow) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.exec(ctx, `INSERT OR REPLACE INTO certificate (`+certificateColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	if _, err := tx.exec(ctx, `INSERT OR REPLACE INTO certificate (`+certificateColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		c.Name, string(c.Chain), string(c.Key), c.Expire.UnixMilli(), string(c.Source), hex.EncodeToString(chain.Fingerprint[:]), millis(c.Renew), millis(c.Ask),
-		string(c.Before.Chain), string(c.Before.Key), string(c.BeforeSource), c.Problem); err != nil {
+		string(c.Before.Chain), string(c.Before.Key), string(c.BeforeSource), mail.JoinNames(c.Lacks), c.Problem); err != nil {
 		return err
 	}
 	return tx.RenewServed(ctx, mail.StoredName(c.Name))

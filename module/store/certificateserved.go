@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"maildomain/module/mail"
@@ -15,26 +16,34 @@ type ServedRow struct {
 	Fingerprint string // SHA-256 of the certificate itself, in hex
 	Source      mail.SSLName
 	Expire      time.Time
-	Names       []mail.Name
+	Names       []mail.Name // that it is shown for
 }
 
 // ServedRows are the certificates of all domains that have one on, by name.
 func (tx *Tx) ServedRows(ctx context.Context) (all []ServedRow, err error) {
 	// CROSS JOIN has SQLite begin with the domains; the indexes hold all that is asked for.
-	err = tx.rows(ctx, `SELECT d.name, d.secure_alias, c.fingerprint, c.source, c.expire
+	err = tx.rows(ctx, `SELECT d.name, d.secure_alias, c.fingerprint, c.source, c.expire, c.lacks
 		FROM domain d INDEXED BY domain_served CROSS JOIN certificate c INDEXED BY certificate_served ON c.name = d.name
 		WHERE d.secure = 1 ORDER BY d.name`, nil, func(r *sql.Rows) error {
 		var row ServedRow
-		var name, names string
+		var name, names, lacks string
 		var expire int64
-		if err := r.Scan(&name, &names, &row.Fingerprint, &row.Source, &expire); err != nil {
+		if err := r.Scan(&name, &names, &row.Fingerprint, &row.Source, &expire, &lacks); err != nil {
 			return err
 		}
 		row.Domain, row.Names, row.Expire = mail.StoredName(name), storedNames(names), instant(expire)
+		if lacks != "" {
+			row.Names = Without(row.Names, storedNames(lacks))
+		}
 		all = append(all, row)
 		return nil
 	})
 	return all, err
+}
+
+// Without are the names that are not among those that lack.
+func Without(names, lacks []mail.Name) []mail.Name {
+	return slices.DeleteFunc(slices.Clone(names), func(n mail.Name) bool { return slices.Contains(lacks, n) })
 }
 
 // Fingerprint is that of the certificate of a name, as Certificate takes it; empty
