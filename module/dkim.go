@@ -24,13 +24,27 @@ func sign(ctx context.Context, tx *store.Tx, before, after *mail.Domain, spare s
 		if !after.NeedsKey(a, is) {
 			continue
 		}
+		past, err := pastSelectors(ctx, tx, after.Name, was)
+		if err != nil {
+			return nil, nil, err
+		}
 		k, err := spare.take(a, *after)
 		if err != nil {
 			return nil, nil, err
 		}
-		is = after.Rotate(is, k, tx.Now)
+		is = after.Rotate(is, k, tx.Now, past...)
 	}
 	return was, is, nil
+}
+
+// pastSelectors are those that no new key of a domain may have: of keys that it had, and
+// of those that it has until this change.
+func pastSelectors(ctx context.Context, tx *store.Tx, n mail.Name, keys []mail.SigningKey) ([]mail.Selector, error) {
+	past, err := tx.PastSelectors(ctx, n)
+	for _, k := range keys {
+		past = append(past, k.Selector)
+	}
+	return past, err
 }
 
 // sameKeys says that both are the same keys in the same states.
@@ -101,12 +115,16 @@ func mayHaveKeys(d mail.Domain, scope mail.Scope) error {
 // algorithm that the domain has.
 func (m *Module) newKey(ctx context.Context, by Actor, function string, n mail.Name, scope mail.Scope, given mail.DKIMKey) error {
 	return m.withKeys(func(spare spareKeys) error {
-		return m.rekey(ctx, by, function, n, func(_ context.Context, tx *store.Tx, d mail.Domain, keys []mail.SigningKey) ([]mail.SigningKey, error) {
+		return m.rekey(ctx, by, function, n, func(ctx context.Context, tx *store.Tx, d mail.Domain, keys []mail.SigningKey) ([]mail.SigningKey, error) {
 			if err := mayHaveKeys(d, scope); err != nil {
 				return nil, err
 			}
+			past, err := pastSelectors(ctx, tx, n, keys)
+			if err != nil {
+				return nil, err
+			}
 			if !given.IsZero() {
-				return d.Rotate(keys, given, tx.Now), nil
+				return d.Rotate(keys, given, tx.Now, past...), nil
 			}
 			for _, a := range []mail.DKIMAlgorithm{mail.DKIMRSA, mail.DKIMEd25519} {
 				if a == mail.DKIMEd25519 && !d.DKIMEd25519 {
@@ -116,7 +134,7 @@ func (m *Module) newKey(ctx context.Context, by Actor, function string, n mail.N
 				if err != nil {
 					return nil, err
 				}
-				keys = d.Rotate(keys, k, tx.Now)
+				keys = d.Rotate(keys, k, tx.Now, past...)
 			}
 			return keys, nil
 		})

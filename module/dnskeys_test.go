@@ -122,6 +122,42 @@ func TestSwitchedOffDKIMStopsSigningAtOnceAndKeepsItsRecord(t *testing.T) {
 	checkRows(t, n.world, "a.example", mail.Published, 2)
 }
 
+// Whoever remembers the record of a key that went takes nothing that another one signs
+// under its name.
+func TestNoKeyGetsTheSelectorOfOneThatWent(t *testing.T) {
+	n := newNamed(t, "a.example")
+	addSigned(t, n.world, "a.example", "dkim_ed25519", "on")
+	pending(t, n.world)
+	group(t, n.DeleteDomains, as("user1"), "a.example")
+	n.pass(time.Minute)
+	addSigned(t, n.world, "a.example", "dkim_ed25519", "on")
+	checkKeys(t, n.world, "a.example", "dkim-20260301 new, dkim-ed25519-20260301 new")
+	pending(t, n.world)
+	for range 3 { // those that nobody waits for any more go
+		group(t, n.RotateKeys, as("user1"), "a.example")
+	}
+	checkKeys(t, n.world, "a.example", "dkim-20260301 signing, dkim-20260301-3 new, dkim-ed25519-20260301 signing, dkim-ed25519-20260301-3 new")
+	change(t, n.world, as("user1"), "a.example", dnsEdit("dkim_ed25519", "off"))
+	change(t, n.world, as("user1"), "a.example", dnsEdit("dkim_ed25519", "on"))
+	checkKeys(t, n.world, "a.example", "dkim-20260301 signing, dkim-20260301-3 new, dkim-ed25519-20260301 old, dkim-ed25519-20260301-4 new")
+
+	// What is brought back has its own.
+	pending(t, n.world)
+	before := keysOf(t, n.world, "a.example")
+	record := keyRows(t, n.world, "a.example")[1].Key.Record().String()
+	group(t, n.DeleteDomains, as("user1"), "a.example")
+	restore(t, n.world, as("user1"), "a.example")
+	pending(t, n.world)
+	checkKeys(t, n.world, "a.example", before)
+	n.hasRecords(t, "dkim-20260301-3._domainkey.a.example", wire.TypeTXT, record)
+
+	// Nobody remembers for ever.
+	group(t, n.DeleteDomains, as("user1"), "a.example")
+	n.pass(mail.QueueLifetime + time.Hour)
+	addSigned(t, n.world, "a.example")
+	checkKeys(t, n.world, "a.example", "dkim new")
+}
+
 func TestKeysTurnOverByThemselves(t *testing.T) {
 	n := newNamed(t, "a.example")
 	addSigned(t, n.world, "a.example")

@@ -123,7 +123,11 @@ func (m *Module) advance(ctx context.Context, n mail.Name) error {
 		return k.State == mail.KeySigning && !now.Before(k.Since.Add(time.Duration(set.DKIMRotate)*24*time.Hour))
 	}) && !slices.ContainsFunc(keys, func(k mail.SigningKey) bool { return k.State == mail.KeyNew })
 	err = m.rekey(ctx, itself, "emaildomain.dkim.advance", n, func(_ context.Context, tx *store.Tx, d mail.Domain, keys []mail.SigningKey) ([]mail.SigningKey, error) {
-		after := d.Advance(keys, seen, tx.Now)
+		stands := map[mail.Selector]bool{}
+		for _, k := range keys { // as they are by now
+			stands[k.Selector] = seen[k.Selector] != "" && seen[k.Selector] == k.Key.Record().String()
+		}
+		after := d.Advance(keys, stands, tx.Now)
 		for i := range after {
 			if k := &after[i]; !tx.Now.Before(k.Due) {
 				k.Due, k.Tries = tx.Now.Add(mail.Delay(k.Tries)), k.Tries+1
@@ -140,9 +144,9 @@ func (m *Module) advance(ctx context.Context, n mail.Name) error {
 	return m.newKey(ctx, itself, "emaildomain.dkim.rotate", n, mail.Scope{All: true}, mail.DKIMKey{})
 }
 
-// seen says of each new key that its record stands on every authoritative server.
-func (m *Module) seen(ctx context.Context, d mail.Domain, keys []mail.SigningKey, set mail.Settings) (map[mail.Selector]bool, error) {
-	seen := map[mail.Selector]bool{}
+// seen are the records of new keys that stand on every authoritative server.
+func (m *Module) seen(ctx context.Context, d mail.Domain, keys []mail.SigningKey, set mail.Settings) (map[mail.Selector]string, error) {
+	seen := map[mail.Selector]string{}
 	if !slices.ContainsFunc(keys, func(k mail.SigningKey) bool { return k.State == mail.KeyNew }) {
 		return seen, nil
 	}
@@ -162,7 +166,9 @@ func (m *Module) seen(ctx context.Context, d mail.Domain, keys []mail.SigningKey
 			continue
 		}
 		want := mail.Record{Name: mail.DKIMName(k.Selector, d.Name), Type: mail.TypeTXT, Values: []string{k.Key.Record().String()}, Why: mail.ForDKIM, TTL: mail.DefaultTTL}
-		seen[k.Selector] = a.CheckRecord(ctx, want, pub).Verdict.State == mail.Right
+		if a.CheckRecord(ctx, want, pub).Verdict.State == mail.Right {
+			seen[k.Selector] = want.Values[0]
+		}
 	}
 	return seen, nil
 }

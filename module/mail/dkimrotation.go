@@ -95,16 +95,22 @@ func (s Selector) from(base string) bool {
 	return s.s == lengthen(base, rest) && len(rest) >= 8 && strings.Trim(rest[:8], "0123456789") == ""
 }
 
-// freeSelector is a selector that no key of the domain has or had lately: the base
+// freeSelector is a selector that no key of the domain has, and none of past: the base
 // for the first key that is named by it, then the base with the day. The base of a key
 // that just went is still remembered by resolvers.
-func freeSelector(base string, keys []SigningKey, now time.Time) Selector {
+func freeSelector(base string, keys []SigningKey, past []Selector, now time.Time) Selector {
 	taken := map[string]bool{}
-	for _, k := range keys {
-		taken[k.Selector.s] = true
-		if k.Selector.from(base) {
+	take := func(s Selector) {
+		taken[s.s] = true
+		if s.from(base) {
 			taken[base] = true
 		}
+	}
+	for _, k := range keys {
+		take(k.Selector)
+	}
+	for _, s := range past {
+		take(s)
 	}
 	s, day := base, now.UTC().Format("20060102")
 	for n := 0; taken[s]; n++ {
@@ -116,9 +122,10 @@ func freeSelector(base string, keys []SigningKey, now time.Time) Selector {
 }
 
 // Rotate adds a key to those of a domain. It takes the place of the one that signs
-// once its record is seen.
-func (d Domain) Rotate(keys []SigningKey, k DKIMKey, now time.Time) []SigningKey {
-	return d.add(keys, SigningKey{Selector: freeSelector(d.base(k.Algorithm()), keys, now), Key: k}, now)
+// once its record is seen. Past are selectors of keys that the domain had: whoever
+// remembers their records would not take letters that another key signs.
+func (d Domain) Rotate(keys []SigningKey, k DKIMKey, now time.Time, past ...Selector) []SigningKey {
+	return d.add(keys, SigningKey{Selector: freeSelector(d.base(k.Algorithm()), keys, past, now), Key: k}, now)
 }
 
 // Bring is Rotate for a key with a selector of its own, under which its record may stand

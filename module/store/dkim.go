@@ -35,6 +35,9 @@ func (tx *Tx) KeysOf(ctx context.Context, n mail.Name) (keys []mail.SigningKey, 
 func (tx *Tx) PutKeys(ctx context.Context, n mail.Name, before, after []mail.SigningKey) error {
 	for _, k := range before {
 		if !slices.ContainsFunc(after, func(a mail.SigningKey) bool { return a.Selector == k.Selector }) {
+			if err := tx.pastSelectors(ctx, n, k.Selector.String()); err != nil {
+				return err
+			}
 			if _, err := tx.exec(ctx, `DELETE FROM dkim_key WHERE domain = ? AND selector = ?`, n.String(), k.Selector.String()); err != nil {
 				return err
 			}
@@ -53,6 +56,31 @@ func (tx *Tx) PutKeys(ctx context.Context, n mail.Name, before, after []mail.Sig
 		}
 	}
 	return nil
+}
+
+// pastSelectors notes that keys of a domain go: that of a selector, or all. Their
+// records are remembered for hours, and letters that they signed come for days.
+func (tx *Tx) pastSelectors(ctx context.Context, n mail.Name, selector string) error {
+	if _, err := tx.exec(ctx, `DELETE FROM past_selector WHERE until <= ?`, tx.Now.UnixMilli()); err != nil {
+		return err
+	}
+	_, err := tx.exec(ctx, `INSERT OR REPLACE INTO past_selector (domain, selector, until) SELECT domain, selector, ?3 FROM dkim_key WHERE domain = ?1 AND ?2 IN ('', selector)`,
+		n.String(), selector, tx.Now.Add(mail.QueueLifetime).UnixMilli())
+	return err
+}
+
+// PastSelectors are those of keys that a domain of that name had, and that somebody may
+// remember.
+func (tx *Tx) PastSelectors(ctx context.Context, n mail.Name) (past []mail.Selector, err error) {
+	err = tx.rows(ctx, `SELECT selector FROM past_selector WHERE domain = ? AND until > ?`, []any{n.String(), tx.Now.UnixMilli()}, func(r *sql.Rows) error {
+		var s string
+		if err := r.Scan(&s); err != nil {
+			return err
+		}
+		past = append(past, mail.StoredSelector(s))
+		return nil
+	})
+	return past, err
 }
 
 // KeysDue are the domains with a DKIM key that is to be looked at by now, at most most.

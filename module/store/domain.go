@@ -100,6 +100,9 @@ func domainValues(d *mail.Domain) []any {
 
 // DeleteDomain removes a mail domain with all rows that are about it alone.
 func (tx *Tx) DeleteDomain(ctx context.Context, n mail.Name) error {
+	if err := tx.pastSelectors(ctx, n, ""); err != nil {
+		return err
+	}
 	for _, of := range []string{
 		`DELETE FROM alias WHERE domain = ?`, `DELETE FROM email WHERE domain = ?`, `DELETE FROM dkim_key WHERE domain = ?`, `DELETE FROM finding WHERE domain = ?`,
 		`DELETE FROM listed WHERE domain = ?`, `DELETE FROM certificate WHERE name = ?`, `DELETE FROM ssl_order WHERE domain = ?`,
