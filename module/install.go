@@ -34,7 +34,7 @@ func (m *Module) install(ctx context.Context, by Actor, function string, n mail.
 			return was, nil
 		case d != nil && (!chain.CoversAll(d.SecureAlias) || !back && source != d.SSLName && source != mail.SelfSigned):
 			return was, nil
-		case d != nil && source == mail.SelfSigned && !back && was != nil && was.Source != mail.SelfSigned && covers(was, d.SecureAlias, tx.Now):
+		case d != nil && source == mail.SelfSigned && d.SSLName != mail.SelfSigned && !back && was != nil && was.Source != mail.SelfSigned && covers(was, d.SecureAlias, tx.Now):
 			return was, nil
 		}
 		return &is, nil

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	backAgain     = 2 * 24 * time.Hour         // when one of an authority is ordered again after the one before was put back
+	backAgain     = 2 * 24 * time.Hour         // when another may be tried after the one before was put back
 	backOutlasted = backAgain + 2*24*time.Hour // what is put back lasts as long as that
 )
 
@@ -80,13 +80,10 @@ func (m *Module) refused(ctx context.Context, n mail.Name, fingerprint [32]byte)
 	return refused, err
 }
 
-// putBack has the certificate before served again. One of an authority is ordered anew,
-// but not before somebody had time to see to the servers: authorities count.
+// putBack has the certificate before served again. Another is ordered, or made, anew, but
+// not before somebody had time to see to the servers: authorities count.
 func (m *Module) putBack(ctx context.Context, s *sight) error {
-	var again acme.Renewal
-	if s.row.Source == mail.LetsEncrypt {
-		again.At = m.db.Now().Add(backAgain)
-	}
+	again := acme.Renewal{At: m.db.Now().Add(backAgain)}
 	err := m.install(ctx, itself, "emaildomain.ssl.back", s.name, s.row.Before, s.row.BeforeSource, again)
 	if err != nil {
 		return fmt.Errorf("put the certificate before back: %w", err)
@@ -95,7 +92,7 @@ func (m *Module) putBack(ctx context.Context, s *sight) error {
 	var is *store.CertificateRow
 	err = m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) (err error) {
 		tx.Aside()
-		if is, err = certificateOf(ctx, tx, s.name.String()); err != nil || is == nil || again.At.IsZero() || is.Source == mail.LetsEncrypt {
+		if is, err = certificateOf(ctx, tx, s.name.String()); err != nil || is == nil || s.row.Source != mail.LetsEncrypt || is.Source == mail.LetsEncrypt {
 			return err
 		}
 		if _, ordered, err := tx.Order(ctx, is.Name); ordered || err != nil {

@@ -28,8 +28,11 @@ func (s *SSL) read(ctx context.Context, tx *store.Tx, name string, names []mail.
 	}
 	if c != nil {
 		c.Key, c.Before = nil, mail.Certificate{}
-		if s.Certificate = *c; c.Source == mail.SelfSigned {
+		switch s.Certificate = *c; {
+		case c.Source == mail.SelfSigned || s.Domain.SSLName == mail.SelfSigned:
 			s.Certificate.Renew = c.Expire.Add(-selfSignedLeft)
+		case c.Source != mail.LetsEncrypt || !s.Domain.Name.IsZero() && s.Domain.SSLName != mail.LetsEncrypt: // another is to follow, or none
+			s.Certificate.Renew = time.Time{}
 		}
 	}
 	o, found, err := tx.Order(ctx, name)

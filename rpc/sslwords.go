@@ -104,7 +104,7 @@ func (w words) state(s module.SSL) string {
 	sentence := w.say(said, args)
 	if !s.Certificate.Renew.IsZero() && s.Order == nil {
 		next := "renew_selfsigned"
-		if source == mail.LetsEncrypt {
+		if source == mail.LetsEncrypt && s.Domain.SSLName != mail.SelfSigned {
 			next = "renew_letsencrypt"
 		}
 		sentence += "; " + w.say(next, args)

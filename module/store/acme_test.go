@@ -221,7 +221,7 @@ func TestWhatIsDueNext(t *testing.T) {
 		{"an old key", `INSERT INTO dkim_key (domain, selector, private, record, state, since, due, tries) VALUES ('a.example', 'o', 'p', 'r', 'old', 0, ?, 0)`, []any{in(5 * day)}, 0, 5 * day},
 		{"a certificate that nobody vouches for, of a domain that shows none", `INSERT INTO certificate (name, chain, key, expire, source, fingerprint) VALUES ('a.example', 'c', 'k', ?, 'selfsigned', 'f')`, []any{in(34 * day)}, 0, 5 * day},
 		{"and that shows one", `UPDATE domain SET secure = 1`, nil, 0, 4 * day},
-		{"an authority's", `UPDATE certificate SET source = 'letsencrypt', renew = ?, ask = ?`, []any{in(3 * day), in(4 * day)}, 0, 5 * day}, // the domain wants another
+		{"an authority's", `UPDATE certificate SET source = 'letsencrypt', renew = ?, ask = ?`, []any{in(3 * day), in(4 * day)}, 0, 4 * day}, // the domain wants one of its own
 		{"an authority's, as it is to be", `UPDATE domain SET ssl_name = 'letsencrypt'`, nil, 0, 3 * day},
 		{"to be asked about", `UPDATE certificate SET ask = ?`, []any{in(2 * day)}, 0, 2 * day},
 		{"a record", `INSERT INTO record (domain, name, type, value, ttl, why, wanted, state, reason, tries, due) VALUES ('a.example', 'n', 'TXT', 'v', 60, 'spf', 1, 'pending', '', 1, ?)`, []any{in(day)}, 0, day},

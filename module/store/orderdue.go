@@ -44,8 +44,9 @@ func (o OrderRow) same(p OrderRow) bool {
 // authorised says that the domain of a certificate has one of an authority.
 const authorised = `(name = 'default' OR EXISTS (SELECT 1 FROM domain d WHERE d.name = certificate.name AND d.secure = 1 AND d.ssl_name = 'letsencrypt'))`
 
-// unvouched says that the domain of a certificate has one that it signs itself.
-const unvouched = `(name = 'default' OR EXISTS (SELECT 1 FROM domain d WHERE d.name = certificate.name AND d.secure = 1 AND d.ssl_name = 'selfsigned'))`
+// unvouched says that the domain of a certificate wants one that nobody vouches for, whatever
+// it has: another may have been put back.
+const unvouched = `(name = 'default' AND source = 'selfsigned' OR EXISTS (SELECT 1 FROM domain d WHERE d.name = certificate.name AND d.secure = 1 AND d.ssl_name = 'selfsigned'))`
 
 // DropOrders removes the orders of domains that are gone, or want none any more.
 func (tx *Tx) DropOrders(ctx context.Context) error {
@@ -103,10 +104,11 @@ func (tx *Tx) RenewalsToAsk(ctx context.Context, most int) ([]CertificateRow, er
 		AND `+authorised+` ORDER BY ask, name LIMIT ?`, tx.Now.UnixMilli(), tx.Now.UnixMilli(), most)
 }
 
-// SelfSignedEnding are the certificates that nobody vouches for, are served, and end
-// before then, at most most; but none that is to be left alone for now.
+// SelfSignedEnding are the certificates that are served, end before then, and that one
+// which nobody vouches for is to follow, at most most; but none that is to be left alone
+// for now.
 func (tx *Tx) SelfSignedEnding(ctx context.Context, before time.Time, most int) ([]CertificateRow, error) {
-	return tx.certificates(ctx, `source = 'selfsigned' AND expire < ? AND renew <= ? AND `+unvouched+` ORDER BY expire, name LIMIT ?`, before.UnixMilli(), tx.Now.UnixMilli(), most)
+	return tx.certificates(ctx, `expire < ? AND renew <= ? AND `+unvouched+` ORDER BY expire, name LIMIT ?`, before.UnixMilli(), tx.Now.UnixMilli(), most)
 }
 
 func (tx *Tx) certificates(ctx context.Context, where string, args ...any) (cs []CertificateRow, err error) {
@@ -119,7 +121,7 @@ func (tx *Tx) certificates(ctx context.Context, where string, args ...any) (cs [
 }
 
 // SetRenewal notes when a certificate is to be renewed, unless it has become another; of
-// one that nobody vouches for, before when it is not to be.
+// one that none of an authority is to follow, before when it is not to be.
 func (tx *Tx) SetRenewal(ctx context.Context, c CertificateRow, renew, ask time.Time) error {
 	_, err := tx.exec(ctx, `UPDATE certificate SET renew = ?, ask = ? WHERE name = ? AND chain = ?`, millis(renew), millis(ask), c.Name, string(c.Chain))
 	return err
@@ -127,7 +129,8 @@ func (tx *Tx) SetRenewal(ctx context.Context, c CertificateRow, renew, ask time.
 
 // Due is when the module has something to do next that waits for nothing but time;
 // zero: nothing. Keys that sign are replaced after rotate, where that is not zero;
-// certificates that nobody vouches for are made anew when no more than last is left.
+// certificates that nobody vouches for are made when no more than last is left of what is
+// served.
 func (tx *Tx) Due(ctx context.Context, rotate, last time.Duration) (time.Time, error) {
 	var at sql.NullInt64
 	_, err := tx.row(ctx, `SELECT min(at) FROM (
@@ -135,7 +138,7 @@ func (tx *Tx) Due(ctx context.Context, rotate, last time.Duration) (time.Time, e
 		UNION ALL SELECT min(CASE WHEN ask > 0 AND ask < renew THEN ask ELSE renew END) FROM certificate WHERE source = 'letsencrypt' AND renew > 0
 			AND NOT EXISTS (SELECT 1 FROM ssl_order o WHERE o.domain = certificate.name)
 			AND `+authorised+`
-		UNION ALL SELECT min(max(expire - ?2, renew)) FROM certificate WHERE source = 'selfsigned' AND `+unvouched+`
+		UNION ALL SELECT min(max(expire - ?2, renew)) FROM certificate WHERE `+unvouched+`
 		UNION ALL SELECT min(due) FROM record WHERE state = 'pending'
 		UNION ALL SELECT min(max(s.due, r.due)) FROM former_record r JOIN former_server s ON s.id = r.server WHERE r.state = 'pending'
 		UNION ALL SELECT min(due) FROM dkim_key WHERE state <> 'signing'
