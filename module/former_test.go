@@ -2,11 +2,16 @@ package module
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	wire "github.com/miekg/dns"
+	"golang.org/x/sync/errgroup"
 
 	"maildomain/module/mail"
 	"maildomain/module/store"
@@ -34,6 +39,87 @@ func (n *named) askedBy(t *testing.T, w *world) {
 	t.Helper()
 	n.over(t, w)
 	n.set(t, "resolvers", n.bind.Addr().String())
+}
+
+// add has somebody else add a record to a zone.
+func (n *named) add(zone, record string) error {
+	rr, err := wire.NewRR(record)
+	if err != nil {
+		return err
+	}
+	m := new(wire.Msg)
+	m.SetUpdate(wire.Fqdn(zone))
+	m.Insert([]wire.RR{rr})
+	m.SetTsig(nameserver.KeyName+".", nameserver.KeyAlgorithm+".", 300, time.Now().Unix())
+	c := wire.Client{Net: "tcp", Timeout: 5 * time.Second, TsigSecret: map[string]string{nameserver.KeyName + ".": nameserver.KeySecret}}
+	answer, _, err := c.Exchange(m, n.bind.Addr().String())
+	if err == nil && answer.Rcode != wire.RcodeSuccess {
+		err = errors.New(wire.RcodeToString[answer.Rcode])
+	}
+	return err
+}
+
+// busy is another address of the name server, at which somebody changes zone before each
+// of so many answers to who asks for the SOA.
+func (n *named) busy(t *testing.T, zone string) (addr string, changes *atomic.Int32) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes = new(atomic.Int32)
+	var g errgroup.Group
+	serve := func(from net.Conn) error {
+		defer func() { _ = from.Close() }()
+		to, err := net.Dial("tcp", n.bind.Addr().String())
+		if err != nil {
+			return err
+		}
+		defer func() { _ = to.Close() }()
+		asked, answers := &wire.Conn{Conn: from}, &wire.Conn{Conn: to}
+		for {
+			q, err := asked.ReadMsgHeader(nil)
+			if err != nil {
+				return nil // nothing more is asked
+			}
+			m := new(wire.Msg)
+			if err := m.Unpack(q); err != nil {
+				return err
+			}
+			if left := changes.Load(); left > 0 && m.Opcode == wire.OpcodeQuery && m.Question[0].Qtype == wire.TypeSOA {
+				changes.Store(left - 1)
+				if err := n.add(zone, fmt.Sprintf("x%d.%s. 60 IN TXT x", left, zone)); err != nil {
+					return err
+				}
+			}
+			if _, err := answers.Write(q); err != nil {
+				return err
+			}
+			a, err := answers.ReadMsgHeader(nil)
+			if err != nil {
+				return err
+			}
+			if _, err := asked.Write(a); err != nil {
+				return err
+			}
+		}
+	}
+	g.Go(func() error {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return nil // closed
+			}
+			g.Go(func() error { return serve(c) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		if err := g.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l.Addr().String(), changes
 }
 
 func formerRows(t *testing.T, w *world, name string) (rows []store.FormerRow) {
@@ -157,6 +243,30 @@ func TestServerUnderAnotherNameLosesNothing(t *testing.T) {
 	checkFormer(t, n.world, "a.example", "", "", 0)
 }
 
+func TestServerUnderAnotherNameIsKnownThoughItsZoneChanges(t *testing.T) {
+	n := newNamed(t, "a.example")
+	addSigned(t, n.world, "a.example")
+	pending(t, n.world)
+	addr, changes := n.busy(t, "a.example")
+	n.set(t, "dns_server", addr)
+	if err := n.HandOver(t.Context(), mail.StoredName("a.example")); err != nil {
+		t.Fatal(err)
+	}
+	for _, often := range []int32{1, 2, 50} { // the last time it never rests, and it is looked at later
+		changes.Store(often)
+		if err := n.withdraw(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		n.hasRecords(t, "a.example", wire.TypeTXT, spfOfWorld)
+		n.hasRecords(t, "a.example", wire.TypeMX, "10 mx.host.example.")
+		if left := changes.Load(); left == often || often < 50 && left > 0 {
+			t.Errorf("of %d changes %d were not made", often, left)
+		}
+		n.set(t, "dns_server", n.bind.Addr().String())
+		n.set(t, "dns_server", addr)
+	}
+}
+
 func TestFormerServerThatIsDownIsTriedForThirtyDays(t *testing.T) {
 	n, to := moved(t, "a.example")
 	addSigned(t, n.world, "a.example")
@@ -216,17 +326,8 @@ func TestValueInAConflictIsWithdrawnFromTheFormerServer(t *testing.T) {
 	n, to := moved(t, "a.example")
 	addSigned(t, n.world, "a.example")
 	follow(t, n.world)
-	update := new(wire.Msg)
-	update.SetUpdate("a.example.")
-	second, err := wire.NewRR(`a.example. 60 IN TXT "v=spf1 include:other.example -all"`)
-	if err != nil {
+	if err := n.add("a.example", `a.example. 60 IN TXT "v=spf1 include:other.example -all"`); err != nil {
 		t.Fatal(err)
-	}
-	update.Insert([]wire.RR{second})
-	update.SetTsig(nameserver.KeyName+".", nameserver.KeyAlgorithm+".", 300, time.Now().Unix())
-	c := wire.Client{Net: "tcp", TsigSecret: map[string]string{nameserver.KeyName + ".": nameserver.KeySecret}}
-	if answer, _, err := c.Exchange(update, n.bind.Addr().String()); err != nil || answer.Rcode != wire.RcodeSuccess {
-		t.Fatal(answer, err)
 	}
 	n.people.mu.Lock()
 	n.people.params.ServerIPs = n.people.params.ServerIPs[1:]
