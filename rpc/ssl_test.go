@@ -306,7 +306,16 @@ func TestSentencesAboutCertificatesAreWhole(t *testing.T) {
 	for _, c := range []store.CertificateRow{
 		{}, row(made, mail.SelfSigned, now), row(made, mail.SelfSigned, time.Time{}), row(made, mail.LetsEncrypt, now), row(made, "own", time.Time{}), row(ended, mail.LetsEncrypt, now),
 	} {
-		all = append(all, module.SSL{Domain: d, Certificate: c}, module.SSL{Certificate: c})
+		wants := d
+		if c.Source != "" {
+			wants.SSLName = c.Source
+		}
+		all = append(all, module.SSL{Domain: wants, Certificate: c}, module.SSL{Certificate: c})
+	}
+	// One of an authority that was put back, where the domain wants its own.
+	w := words{"en", now}
+	if v, next := w.about(module.SSL{Domain: d, Certificate: row(made, mail.LetsEncrypt, now)}), w.say("renew_selfsigned", map[string]string{"renew": day(now)}); !strings.HasSuffix(v["state"], "; "+next) {
+		t.Errorf("%q does not end with %q", v["state"], next)
 	}
 	some := row(made, mail.LetsEncrypt, now)
 	some.Lacks = []mail.Name{mail.StoredName("xn--mgbh0fb.a.example")}
