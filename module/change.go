@@ -113,46 +113,6 @@ func (m *Module) change(ctx context.Context, by Actor, function, object string, 
 	return published
 }
 
-// offer notes of the values that a change wants in DNS that they are sent, where that
-// is done at once: with the change itself, for another transaction would take as long.
-func (m *Module) offer(ctx context.Context, tx *store.Tx, d *deed) error {
-	if len(d.dns) == 0 || tx.Now.UnixMilli() < m.silentUntil.Load() {
-		return nil
-	}
-	d.first = map[mail.Name][]store.RecordValue{}
-	for _, n := range d.dns {
-		first, err := tx.OfferRecords(ctx, n)
-		if err != nil {
-			return err
-		}
-		d.first[n] = first
-	}
-	return nil
-}
-
-// handOverSoon begins to hand over what a change wants in DNS, unless the name server
-// had just been silent: then the background does it. What it returns waits for the end,
-// and says how the records of the last domain stand then; none where that is not known.
-func (m *Module) handOverSoon(ctx context.Context, d *deed) (handed func() []store.RecordRow) {
-	if d == nil || d.first == nil {
-		return func() []store.RecordRow { return nil }
-	}
-	end := make(chan []store.RecordRow, 1)
-	go func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverLimit)
-		defer cancel()
-		var rows []store.RecordRow
-		for _, n := range d.dns {
-			var err error
-			if rows, err = m.handOverNow(ctx, n, d.first[n]); err != nil {
-				m.log.Warn().Err(err).Str("domain", n.String()).Msg("records were not handed over; it will be tried again")
-			}
-		}
-		end <- rows
-	}()
-	return func() []store.RecordRow { return <-end }
-}
-
 // changeDomain is change for a mail domain. Decide gets the domain as it stands, nil
 // where there is none, and returns it as it is to be, nil for gone.
 func (m *Module) changeDomain(ctx context.Context, by Actor, function string, n mail.Name,

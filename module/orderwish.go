@@ -181,6 +181,7 @@ func (m *Module) unfilled(ctx context.Context, w wish, why error) error {
 	if is && w.away && p.Kind == acme.NotHere { // it connects in a moment, or is restarted
 		is, o.Due = false, now.Add(awayRest)
 		why = nil
+		m.log.Info().Err(p).Str("domain", o.Domain).Time("again", o.Due).Msg("no certificate yet, and the panel is not there")
 	} else if is {
 		o.Challenge = w.challenged()
 		o.Failures++

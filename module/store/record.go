@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"maildomain/module/mail"
@@ -169,51 +168,6 @@ func (tx *Tx) RenewNote(ctx context.Context, n mail.Name) error { return tx.rene
 // RecordsDue are the domains with values to hand over by now, at most most.
 func (tx *Tx) RecordsDue(ctx context.Context, most int) ([]mail.Name, error) {
 	return tx.names(ctx, `SELECT domain FROM record WHERE state = 'pending' AND due <= ? GROUP BY domain ORDER BY min(due) LIMIT ?`, tx.Now.UnixMilli(), most)
-}
-
-// A RecordValue is a value of a record set.
-type RecordValue struct {
-	Name  string
-	Type  mail.RecordType
-	Value string
-}
-
-// OfferRecords notes that the values of a domain that are to stand, and are handed over
-// next, are sent. It says which of them never were before.
-func (tx *Tx) OfferRecords(ctx context.Context, n mail.Name) (first []RecordValue, err error) {
-	tx.wrote = true
-	err = tx.rows(ctx, `UPDATE record SET offered = 1 WHERE domain = ?1 AND wanted = 1 AND offered = 0 AND EXISTS
-		(SELECT 1 FROM record p WHERE p.domain = ?1 AND p.name = record.name AND p.type = record.type AND p.state = 'pending')
-		RETURNING name, type, value`, []any{n.String()}, func(r *sql.Rows) error {
-		var v RecordValue
-		err := r.Scan(&v.Name, &v.Type, &v.Value)
-		first = append(first, v)
-		return err
-	})
-	return first, err
-}
-
-// OthersWant says that another domain needs this value too: a mail name can be in the
-// certificates of a domain and of one below it.
-func (tx *Tx) OthersWant(ctx context.Context, n mail.Name, r RecordRow) (wanted bool, err error) {
-	return tx.others(ctx, n, r, `wanted = 1`)
-}
-
-// OthersOffered says that this value was sent for another domain.
-func (tx *Tx) OthersOffered(ctx context.Context, n mail.Name, r RecordRow) (offered bool, err error) {
-	return tx.others(ctx, n, r, `offered = 1`)
-}
-
-// others says that a domain that has the name of r in it, n apart, has such a row.
-func (tx *Tx) others(ctx context.Context, n mail.Name, r RecordRow, which string) (has bool, err error) {
-	for d := r.Name; strings.Contains(d, ".") && !has && err == nil; _, d, _ = strings.Cut(d, ".") {
-		if d == n.String() {
-			continue
-		}
-		_, err = tx.row(ctx, `SELECT EXISTS (SELECT 1 FROM record WHERE domain = ? AND name = ? AND type = ? AND value = ? AND `+which+`)`,
-			[]any{d, r.Name, string(r.Type), r.Value}, &has)
-	}
-	return has, err
 }
 
 // AnyKeys says that some domain has a DKIM key.

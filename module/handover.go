@@ -1,0 +1,286 @@
+package module
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"maildomain/module/mail"
+	"maildomain/module/store"
+)
+
+// handOverLimit bounds what a change waits for DNS. What is not done by then is done
+// in the background.
+const handOverLimit = 5 * time.Second
+
+// restAfterSilence is how long no change waits for a name server that did not answer.
+const restAfterSilence = 30 * time.Second
+
+// HandOver gives the pending records of a domain to whoever serves them, and notes
+// what became of each. One domain is handed over by one at a time: an older state
+// would overtake a newer one.
+func (m *Module) HandOver(ctx context.Context, n mail.Name) error {
+	_, err := m.handOverNow(ctx, n, nil)
+	return err
+}
+
+// handOverNow is HandOver that says how the domain's rows stand after it. That is noted
+// beside what goes on; reads that come later wait for it. First are values of it that
+// were noted to be sent, and were not before.
+func (m *Module) handOverNow(ctx context.Context, n mail.Name, first []store.RecordValue) (after []store.RecordRow, err error) {
+	lane := m.lanes.of(n)
+	select {
+	case lane <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for an earlier hand-over of %s: %w", n, ctx.Err())
+	}
+	leave := func() { <-lane }
+	defer func() { leave() }()
+	var h handOver
+	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error { return h.read(ctx, tx, n, first) })
+	if err == nil && h.offers {
+		err = m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+			tx.Aside()
+			more, err := tx.OfferRecords(ctx, n)
+			if err != nil {
+				return err
+			}
+			return h.read(ctx, tx, n, slices.Concat(first, more))
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	rows, set, now := h.rows, h.set, h.now
+	changes, about := recordChanges(rows, h.first)
+	if len(changes)+len(h.over) == 0 {
+		return rows, nil
+	}
+	var outcomes []mail.RecordOutcome
+	if len(changes) > 0 {
+		outcomes = m.handOver(ctx, set, n, changes)
+	}
+	if slices.ContainsFunc(outcomes, func(o mail.RecordOutcome) bool { return o.Handed == mail.Pending }) {
+		m.silentUntil.Store(now.Add(restAfterSilence).UnixMilli())
+	}
+	type step struct{ was, is store.RecordRow }
+	var steps []step
+	for _, was := range h.over {
+		is := was
+		is.State, is.Text, is.Args, is.Reason = mail.Published, "", nil, ""
+		steps = append(steps, step{was, is})
+	}
+	for i, o := range outcomes {
+		for _, was := range about[i] {
+			is := was
+			is.State, is.Text, is.Args, is.Reason = o.Handed, o.Text, o.Args, o.Reason
+			is.Offered = set.DNS != mail.DNSByHand && h.offered(was, o)
+			if o.Handed == mail.Pending {
+				is.Due, is.Tries = now.Add(mail.Delay(is.Tries)), is.Tries+1
+			}
+			steps = append(steps, step{was, is})
+		}
+	}
+	noted := leave
+	leave = func() {} // whoever is next finds what is noted
+	m.db.NoteSoon(func(ctx context.Context, tx *store.Tx) error {
+		tx.Aside()
+		for _, s := range steps {
+			if err := tx.SetRecord(ctx, n, s.was, s.is); err != nil {
+				return err
+			}
+		}
+		return tx.RenewNote(ctx, n)
+	}, func(err error) {
+		noted()
+		if err != nil && !errors.Is(err, store.ErrClosed) { // the rows are pending still: it is done again
+			m.log.Error().Err(err).Str("domain", n.String()).Msg("what became of records was not noted")
+		}
+	})
+	for _, r := range rows {
+		if i := slices.IndexFunc(steps, func(s step) bool { return s.was.Name == r.Name && s.was.Type == r.Type && s.was.Value == r.Value }); i >= 0 {
+			r = steps[i].is
+		}
+		after = append(after, r)
+	}
+	return after, nil
+}
+
+// A handOver is what there is to do for a domain.
+type handOver struct {
+	rows   []store.RecordRow // as they are to be handed over
+	over   []store.RecordRow // not wanted, and not to be taken away
+	first  []store.RecordRow // of rows: never sent before
+	offers bool              // some have to be noted as sent first
+	set    mail.Settings
+	now    time.Time
+}
+
+// read reads it, with values of which is known that they were never sent, whatever
+// their rows say.
+func (h *handOver) read(ctx context.Context, tx *store.Tx, n mail.Name, first []store.RecordValue) error {
+	all, err := tx.RecordsOf(ctx, n)
+	if err != nil {
+		return err
+	}
+	*h = handOver{now: tx.Now}
+	for _, r := range all {
+		over := false
+		if !r.Wanted {
+			over = !r.Offered // never sent: what stands is another's
+			if !over {
+				if over, err = tx.OthersWant(ctx, n, r); err != nil { // stands on for them
+					return err
+				}
+			}
+		}
+		if over {
+			h.over = append(h.over, r)
+			continue
+		}
+		h.rows = append(h.rows, r)
+		if !r.Wanted || r.Offered && !slices.Contains(first, store.RecordValue{Name: r.Name, Type: r.Type, Value: r.Value}) {
+			continue
+		}
+		others := false
+		if r.Why == mail.ForHost {
+			if others, err = tx.OthersOffered(ctx, n, r); err != nil {
+				return err
+			}
+		}
+		if !others {
+			h.first = append(h.first, r)
+		}
+	}
+	for _, r := range h.rows {
+		h.offers = h.offers || r.State == mail.Pending && slices.ContainsFunc(h.rows, func(o store.RecordRow) bool {
+			return o.Wanted && !o.Offered && o.Name == r.Name && o.Type == r.Type
+		})
+	}
+	h.set, err = settings(ctx, tx)
+	h.offers = h.offers && h.set.DNS != mail.DNSByHand
+	return err
+}
+
+func has(rows []store.RecordRow, r store.RecordRow) bool {
+	return slices.ContainsFunc(rows, func(o store.RecordRow) bool { return o.Name == r.Name && o.Type == r.Type && o.Value == r.Value })
+}
+
+// offered says that a value may stand because of us, by what became of its set.
+func (h *handOver) offered(r store.RecordRow, o mail.RecordOutcome) bool {
+	switch o.Handed {
+	case mail.Published:
+		v, err := mail.NormalValue(r.Type, r.Value)
+		return o.Verdict.State != mail.Right && (err != nil || !slices.Contains(o.Foreign, v))
+	case mail.Pending:
+		return o.Sent || !has(h.first, r)
+	}
+	return !has(h.first, r)
+}
+
+// recordChanges are rows as changes of whole record sets, with the rows that each is
+// about. A set of which nothing is pending is left alone. What is sent for the first
+// time is not ours if it stands.
+func recordChanges(rows, first []store.RecordRow) (changes []mail.RecordChange, about [][]store.RecordRow) {
+	for len(rows) > 0 {
+		n := 1
+		for n < len(rows) && rows[n].Name == rows[0].Name && rows[n].Type == rows[0].Type {
+			n++
+		}
+		set := rows[:n]
+		rows = rows[n:]
+		if !slices.ContainsFunc(set, func(r store.RecordRow) bool { return r.State == mail.Pending }) {
+			continue
+		}
+		c := mail.RecordChange{Record: mail.Record{Name: set[0].Name, Type: set[0].Type}, Remove: true}
+		for _, r := range set {
+			if !has(first, r) {
+				c.Ours = append(c.Ours, r.Value)
+			}
+			if r.Wanted {
+				c.Remove = false
+				c.Values, c.TTL, c.Why = append(c.Values, r.Value), r.TTL, r.Why
+			}
+		}
+		changes, about = append(changes, c), append(about, set)
+	}
+	return changes, about
+}
+
+// handOver is HandOver by the way that the settings choose.
+func (m *Module) handOver(ctx context.Context, s mail.Settings, n mail.Name, changes []mail.RecordChange) []mail.RecordOutcome {
+	all := func(h mail.Handed, reason, text string, args ...string) []mail.RecordOutcome {
+		var os []mail.RecordOutcome
+		for _, c := range changes {
+			os = append(os, mail.RecordOutcome{Name: c.Name, Type: c.Type, Handed: h, Reason: reason, Text: text, Args: mail.Say("", text, args...).Args})
+		}
+		return os
+	}
+	switch s.DNS {
+	case mail.DNSByServer:
+		server, err := nameServer(s)
+		if err != nil {
+			return all(mail.Refused, err.Error(), mail.HandedKeyWrong, "key", s.DNSKey)
+		}
+		return server.HandOver(ctx, changes)
+	case mail.DNSByCore:
+		if m.panel.DNS == nil {
+			return all(mail.Pending, "the panel is not connected", mail.HandedPanelAway)
+		}
+		owner, err := m.recordsOwner(ctx, n)
+		if err != nil {
+			return all(mail.Pending, err.Error(), mail.HandedPanelFails)
+		}
+		os, err := m.panel.DNS(ctx, n, owner, changes)
+		if err != nil {
+			return sent(all(mail.Pending, err.Error(), mail.HandedPanelFails))
+		}
+		if !slices.EqualFunc(os, changes, func(o mail.RecordOutcome, c mail.RecordChange) bool { return o.Name == c.Name && o.Type == c.Type }) {
+			return sent(all(mail.Pending, "it answers something else than it was asked", mail.HandedPanelFails))
+		}
+		return sent(os)
+	}
+	return all(mail.NoZone, "records are entered by hand", "")
+}
+
+// offer notes of the values that a change wants in DNS that they are sent, where that
+// is done at once: with the change itself, for another transaction would take as long.
+func (m *Module) offer(ctx context.Context, tx *store.Tx, d *deed) error {
+	if len(d.dns) == 0 || tx.Now.UnixMilli() < m.silentUntil.Load() {
+		return nil
+	}
+	d.first = map[mail.Name][]store.RecordValue{}
+	for _, n := range d.dns {
+		first, err := tx.OfferRecords(ctx, n)
+		if err != nil {
+			return err
+		}
+		d.first[n] = first
+	}
+	return nil
+}
+
+// handOverSoon begins to hand over what a change wants in DNS, unless the name server
+// had just been silent: then the background does it. What it returns waits for the end,
+// and says how the records of the last domain stand then; none where that is not known.
+func (m *Module) handOverSoon(ctx context.Context, d *deed) (handed func() []store.RecordRow) {
+	if d == nil || d.first == nil {
+		return func() []store.RecordRow { return nil }
+	}
+	end := make(chan []store.RecordRow, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverLimit)
+		defer cancel()
+		var rows []store.RecordRow
+		for _, n := range d.dns {
+			var err error
+			if rows, err = m.handOverNow(ctx, n, d.first[n]); err != nil {
+				m.log.Warn().Err(err).Str("domain", n.String()).Msg("records were not handed over; it will be tried again")
+			}
+		}
+		end <- rows
+	}()
+	return func() []store.RecordRow { return <-end }
+}
