@@ -22,6 +22,7 @@ type deed struct {
 	dns           []mail.Name                       // domains whose records are to be handed over after it
 	records       []store.RecordShift               // of these domains
 	first         map[mail.Name][]store.RecordValue // of these, noted to be sent, and never sent before; nil: the background hands over
+	later         bool                              // they are handed over by somebody else
 	needs         []mail.Record                     // all that the domain is to have
 	before, after map[string]string                 // settings of the object; nil: it is not there
 	plan          []files.Change                    // of files
@@ -62,9 +63,6 @@ func (m *Module) change(ctx context.Context, by Actor, function, object string, 
 			return err
 		}
 		if err := record(ctx, tx, by, function, object, d); err != nil {
-			return err
-		}
-		if err := m.offer(ctx, tx, d); err != nil {
 			return err
 		}
 		would = d // told once it is over: it may be worked out again

@@ -234,7 +234,7 @@ func (m *Module) PublishRecords(ctx context.Context, by Actor, elids []string) (
 			if err != nil {
 				return err
 			}
-			if err := m.want(ctx, tx, &deed{domain: d.Name}, facts, now, keys); err != nil {
+			if err := m.want(ctx, tx, &deed{domain: d.Name, later: true}, facts, now, keys); err != nil {
 				return err
 			}
 			if err := tx.RetryFormer(ctx, d.Name); err != nil {

@@ -123,10 +123,7 @@ func (m *Module) refresh(ctx context.Context, facts publication, n mail.Name) er
 			return err
 		}
 		tx.Aside()
-		if err := m.want(ctx, tx, did, facts, d, keys); err != nil {
-			return err
-		}
-		return m.offer(ctx, tx, did)
+		return m.want(ctx, tx, did, facts, d, keys)
 	})
 	if err == nil {
 		m.handOverSoon(ctx, did)()

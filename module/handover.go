@@ -60,7 +60,7 @@ func (m *Module) handOverNow(ctx context.Context, n mail.Name, first []store.Rec
 	}
 	var outcomes []mail.RecordOutcome
 	if len(changes) > 0 {
-		outcomes = m.handOver(ctx, set, n, changes)
+		outcomes = m.handOverFor(ctx, set, n, h.owner, changes)
 	}
 	if slices.ContainsFunc(outcomes, func(o mail.RecordOutcome) bool { return o.Handed == mail.Pending }) {
 		m.silentUntil.Store(now.Add(restAfterSilence).UnixMilli())
@@ -114,6 +114,7 @@ type handOver struct {
 	over   []store.RecordRow // not wanted, and not to be taken away
 	first  []store.RecordRow // of rows: never sent before
 	offers bool              // some have to be noted as sent first
+	owner  string            // as in handOverFor
 	set    mail.Settings
 	now    time.Time
 }
@@ -158,6 +159,9 @@ func (h *handOver) read(ctx context.Context, tx *store.Tx, n mail.Name, first []
 		h.offers = h.offers || r.State == mail.Pending && slices.ContainsFunc(h.rows, func(o store.RecordRow) bool {
 			return o.Wanted && !o.Offered && o.Name == r.Name && o.Type == r.Type
 		})
+	}
+	if h.owner, err = tx.OwnerOf(ctx, n); err != nil {
+		return err
 	}
 	h.set, err = settings(ctx, tx)
 	h.offers = h.offers && h.set.DNS != mail.DNSByHand
@@ -211,12 +215,31 @@ func recordChanges(rows, first []store.RecordRow) (changes []mail.RecordChange, 
 
 // handOver is HandOver by the way that the settings choose.
 func (m *Module) handOver(ctx context.Context, s mail.Settings, n mail.Name, changes []mail.RecordChange) []mail.RecordOutcome {
+	var owner string
+	err := m.db.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		owner, err = tx.OwnerOf(ctx, n)
+		return err
+	})
+	if err != nil {
+		return alike(changes, mail.Pending, err.Error(), mail.HandedPanelFails)
+	}
+	return m.handOverFor(ctx, s, n, owner, changes)
+}
+
+// alike is the same outcome of all changes.
+func alike(changes []mail.RecordChange, h mail.Handed, reason, text string, args ...string) (os []mail.RecordOutcome) {
+	for _, c := range changes {
+		os = append(os, mail.RecordOutcome{Name: c.Name, Type: c.Type, Handed: h, Reason: reason, Text: text, Args: mail.Say("", text, args...).Args})
+	}
+	return os
+}
+
+// handOverFor is handOver of records that go into zones of the panel, which have owners
+// of their own: for the mail domain's owner, or for nobody, where what is left of a
+// domain is taken away, and for what is the server's.
+func (m *Module) handOverFor(ctx context.Context, s mail.Settings, n mail.Name, owner string, changes []mail.RecordChange) []mail.RecordOutcome {
 	all := func(h mail.Handed, reason, text string, args ...string) []mail.RecordOutcome {
-		var os []mail.RecordOutcome
-		for _, c := range changes {
-			os = append(os, mail.RecordOutcome{Name: c.Name, Type: c.Type, Handed: h, Reason: reason, Text: text, Args: mail.Say("", text, args...).Args})
-		}
-		return os
+		return alike(changes, h, reason, text, args...)
 	}
 	switch s.DNS {
 	case mail.DNSByServer:
@@ -229,10 +252,6 @@ func (m *Module) handOver(ctx context.Context, s mail.Settings, n mail.Name, cha
 		if m.panel.DNS == nil {
 			return all(mail.Pending, "the panel is not connected", mail.HandedPanelAway)
 		}
-		owner, err := m.recordsOwner(ctx, n)
-		if err != nil {
-			return all(mail.Pending, err.Error(), mail.HandedPanelFails)
-		}
 		os, err := m.panel.DNS(ctx, n, owner, changes)
 		if err != nil {
 			return sent(all(mail.Pending, err.Error(), mail.HandedPanelFails))
@@ -243,23 +262,6 @@ func (m *Module) handOver(ctx context.Context, s mail.Settings, n mail.Name, cha
 		return sent(os)
 	}
 	return all(mail.NoZone, "records are entered by hand", "")
-}
-
-// offer notes of the values that a change wants in DNS that they are sent, where that
-// is done at once: with the change itself, for another transaction would take as long.
-func (m *Module) offer(ctx context.Context, tx *store.Tx, d *deed) error {
-	if len(d.dns) == 0 || tx.Now.UnixMilli() < m.silentUntil.Load() {
-		return nil
-	}
-	d.first = map[mail.Name][]store.RecordValue{}
-	for _, n := range d.dns {
-		first, err := tx.OfferRecords(ctx, n)
-		if err != nil {
-			return err
-		}
-		d.first[n] = first
-	}
-	return nil
 }
 
 // handOverSoon begins to hand over what a change wants in DNS, unless the name server

@@ -94,11 +94,27 @@ func (m *Module) want(ctx context.Context, tx *store.Tx, did *deed, p publicatio
 		}
 	}
 	did.needs = records
-	shifts, err := tx.WantRecords(ctx, n, rows, records)
-	if len(shifts) > 0 {
-		did.dns, did.records = append(did.dns, n), append(did.records, shifts...)
+	soon := !did.later && tx.Now.UnixMilli() >= m.silentUntil.Load()
+	shifts, first, err := tx.WantRecords(ctx, n, rows, records, soon)
+	if err != nil || len(shifts) == 0 {
+		return err
 	}
-	return err
+	did.dns, did.records = append(did.dns, n), append(did.records, shifts...)
+	if !soon {
+		return nil
+	}
+	if slices.ContainsFunc(rows, func(r store.RecordRow) bool { return r.Wanted && !r.Offered }) { // of the same sets, it may be
+		more, err := tx.OfferRecords(ctx, n)
+		if err != nil {
+			return err
+		}
+		first = append(first, more...)
+	}
+	if did.first == nil {
+		did.first = map[mail.Name][]store.RecordValue{}
+	}
+	did.first[n] = first
+	return nil
 }
 
 // nameServer is the server of the settings.
@@ -143,19 +159,4 @@ func sent(os []mail.RecordOutcome) []mail.RecordOutcome {
 		os[i].Sent = true
 	}
 	return os
-}
-
-// recordsOwner is for whom records go into zones of the panel, which have owners of
-// their own: the mail domain's owner, or nobody, where what is left of a domain is
-// taken away, and for what is the server's.
-func (m *Module) recordsOwner(ctx context.Context, n mail.Name) (owner string, err error) {
-	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
-		d, _, err := tx.Domain(ctx, n)
-		owner = d.Owner
-		return err
-	})
-	if err != nil {
-		return "", fmt.Errorf("read whose domain %s is: %w", n, err)
-	}
-	return owner, nil
 }

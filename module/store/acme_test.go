@@ -148,7 +148,7 @@ func TestProofStandsBesideTheDomainsRecords(t *testing.T) {
 	own := mail.Record{Name: "a.example", Type: mail.TypeTXT, TTL: 60, Values: []string{"v=spf1 -all"}, Why: mail.ForSPF}
 	proof := mail.Record{Name: "_acme-challenge.a.example", Type: mail.TypeTXT, TTL: 60, Values: []string{"digest"}, Why: mail.ForACME}
 	update(t, db, func(ctx context.Context, tx *Tx) error {
-		if _, err := tx.WantRecords(ctx, n, nil, []mail.Record{own}); err != nil {
+		if _, _, err := tx.WantRecords(ctx, n, nil, []mail.Record{own}, false); err != nil {
 			return err
 		}
 		if err := tx.PutProof(ctx, n, proof); err != nil {
@@ -158,7 +158,7 @@ func TestProofStandsBesideTheDomainsRecords(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, err = tx.WantRecords(ctx, n, rows, nil)
+		_, _, err = tx.WantRecords(ctx, n, rows, nil, false)
 		return err
 	})
 	wanted := func() (w []string) {

@@ -161,7 +161,7 @@ func TestNoteTellsWhatIsWrongBeforeWhatIsPending(t *testing.T) {
 		{func(ctx context.Context, tx *Tx) error { return tx.InsertDomain(ctx, &d) }, ""},
 		{func(ctx context.Context, tx *Tx) error { return tx.PutOrder(ctx, o) }, "ssl_pending"},
 		{func(ctx context.Context, tx *Tx) error {
-			_, err := tx.WantRecords(ctx, d.Name, nil, []mail.Record{{Name: "mail.a.example", Type: mail.TypeA, Values: []string{"192.0.2.1"}}})
+			_, _, err := tx.WantRecords(ctx, d.Name, nil, []mail.Record{{Name: "mail.a.example", Type: mail.TypeA, Values: []string{"192.0.2.1"}}}, false)
 			return err
 		}, "dns_pending"},
 		{func(ctx context.Context, tx *Tx) error { return tx.PutOrder(ctx, failed) }, "ssl"},

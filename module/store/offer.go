@@ -52,3 +52,9 @@ func (tx *Tx) others(ctx context.Context, n mail.Name, r RecordRow, which string
 	}
 	return has, err
 }
+
+// OwnerOf is the owner of a mail domain; empty where there is none of that name.
+func (tx *Tx) OwnerOf(ctx context.Context, n mail.Name) (owner string, err error) {
+	_, err = tx.row(ctx, `SELECT owner FROM domain WHERE name = ?`, []any{n.String()}, &owner)
+	return owner, err
+}

@@ -61,7 +61,8 @@ type RecordShift struct {
 
 // WantRecords makes the values that are to stand for a domain those of records; what
 // of was, its RecordsOf, stood besides is to be taken away. It says what there is to hand over.
-func (tx *Tx) WantRecords(ctx context.Context, n mail.Name, was []RecordRow, records []mail.Record) (shifts []RecordShift, err error) {
+// With offer that is done at once: values are noted as sent, and first are those that never were before.
+func (tx *Tx) WantRecords(ctx context.Context, n mail.Name, was []RecordRow, records []mail.Record, offer bool) (shifts []RecordShift, first []RecordValue, err error) {
 	have := slices.Clone(was)
 	shift := func(name string, t mail.RecordType) {
 		if slices.ContainsFunc(shifts, func(s RecordShift) bool { return s.Name == name && s.Type == t }) {
@@ -87,14 +88,18 @@ func (tx *Tx) WantRecords(ctx context.Context, n mail.Name, was []RecordRow, rec
 				have[i].Name = "" // stays
 				continue
 			}
+			if offer && (i < 0 || !have[i].Offered) {
+				first = append(first, RecordValue{r.Name, r.Type, v})
+			}
 			if i >= 0 {
 				have[i].Name = ""
 			}
 			if _, err := tx.exec(ctx, `INSERT INTO record (domain, name, type, value, ttl, why, wanted, state, reason, tries, due, offered)
-				VALUES (?, ?, ?, ?, ?, ?, 1, 'pending', '', 0, ?, 0)
-				ON CONFLICT DO UPDATE SET ttl = excluded.ttl, why = excluded.why, wanted = 1, state = 'pending', reason = '', args = '{}', detail = '', tries = 0, due = excluded.due`,
-				n.String(), r.Name, string(r.Type), v, r.TTL, string(r.Why), tx.Now.UnixMilli()); err != nil {
-				return nil, err
+				VALUES (?, ?, ?, ?, ?, ?, 1, 'pending', '', 0, ?, ?)
+				ON CONFLICT DO UPDATE SET ttl = excluded.ttl, why = excluded.why, wanted = 1, state = 'pending', reason = '', args = '{}', detail = '', tries = 0, due = excluded.due,
+				offered = max(offered, excluded.offered)`,
+				n.String(), r.Name, string(r.Type), v, r.TTL, string(r.Why), tx.Now.UnixMilli(), offer); err != nil {
+				return nil, nil, err
 			}
 			shift(r.Name, r.Type)
 		}
@@ -105,14 +110,14 @@ func (tx *Tx) WantRecords(ctx context.Context, n mail.Name, was []RecordRow, rec
 		}
 		if _, err := tx.exec(ctx, `UPDATE record SET wanted = 0, state = 'pending', reason = '', args = '{}', detail = '', tries = 0, due = ? WHERE domain = ? AND name = ? AND type = ? AND value = ?`,
 			tx.Now.UnixMilli(), n.String(), h.Name, string(h.Type), h.Value); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		shift(h.Name, h.Type)
 	}
 	if len(shifts) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	return shifts, tx.renewNote(ctx, n)
+	return shifts, first, tx.renewNote(ctx, n)
 }
 
 // SetRecord notes what became of a value: a wanted one has its state; one that was

@@ -23,7 +23,7 @@ func TestValueThatWasSentOutlivesAServerWithoutItsZone(t *testing.T) {
 			if rows, err = tx.RecordsOf(ctx, n); err != nil {
 				return err
 			}
-			if _, err := tx.WantRecords(ctx, n, rows, []mail.Record{spf}); err != nil {
+			if _, _, err := tx.WantRecords(ctx, n, rows, []mail.Record{spf}, false); err != nil {
 				return err
 			}
 			if c.sent {
@@ -34,7 +34,7 @@ func TestValueThatWasSentOutlivesAServerWithoutItsZone(t *testing.T) {
 			if rows, err = tx.RecordsOf(ctx, n); err != nil {
 				return err
 			}
-			_, err = tx.WantRecords(ctx, n, rows, nil)
+			_, _, err = tx.WantRecords(ctx, n, rows, nil, false)
 			return err
 		})
 		update(t, db, func(ctx context.Context, tx *Tx) (err error) {
