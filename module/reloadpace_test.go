@@ -1,7 +1,6 @@
 package module
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,7 +10,6 @@ import (
 	"maildomain/module/acme"
 	"maildomain/module/files"
 	"maildomain/module/mail"
-	"maildomain/module/store"
 )
 
 func TestPaceOfReloadsFollowsFromWhatTheyLeaveBehind(t *testing.T) {
@@ -62,27 +60,7 @@ func TestPaceOfReloadsFollowsFromWhatTheyLeaveBehind(t *testing.T) {
 func crowded(t *testing.T, domains int) (*world, *listener) {
 	t.Helper()
 	w, dovecot := shortWorld(t)
-	err := w.db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		for i := range domains {
-			d := mail.NewDomain(mail.StoredName(fmt.Sprintf("d%d.example", i)), "user1")
-			d.Secure = true
-			if err := tx.InsertDomain(ctx, &d); err != nil {
-				return err
-			}
-			c, err := selfSigned(nil, d.SecureAlias, tx.Now)
-			if err != nil {
-				return err
-			}
-			c.Name = d.Name.String()
-			if err := tx.PutCertificate(ctx, store.CertificateRow{Certificate: c, Source: mail.SelfSigned}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	manySecure(t, w, domains)
 	reconcile(t, w)
 	if err := w.ApplyCertificates(t.Context()); err != nil {
 		t.Fatal(err)

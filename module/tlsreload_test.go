@@ -591,12 +591,11 @@ func TestMoreCertificatesThanDovecotCarriesAreRefused(t *testing.T) {
 	change(t, w, as("user1"), "more.example", edit("secure", "on"))
 }
 
-// Hundreds of files that are missing are not each looked up among all.
-func TestManyCertificatesAreBroughtBackInOneGo(t *testing.T) {
-	w := handWorld(t)
-	const many = 100
+// manySecure makes so many domains, each with a certificate, as rows alone.
+func manySecure(t *testing.T, w *world, n int) {
+	t.Helper()
 	err := w.db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		for i := range many {
+		for i := range n {
 			d := mail.NewDomain(mail.StoredName(fmt.Sprintf("d%d.example", i)), "user1")
 			d.Secure = true
 			if err := tx.InsertDomain(ctx, &d); err != nil {
@@ -616,6 +615,13 @@ func TestManyCertificatesAreBroughtBackInOneGo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Hundreds of files that are missing are not each looked up among all.
+func TestManyCertificatesAreBroughtBackInOneGo(t *testing.T) {
+	w := handWorld(t)
+	const many = 100
+	manySecure(t, w, many)
 	if got := reconcile(t, w); len(got) != 4*many+many+2 { // certificates, settings, the two lists
 		t.Errorf("%d repairs", len(got))
 	}

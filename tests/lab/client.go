@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 )
@@ -188,4 +189,45 @@ func (s *session) reply(to string) (Reply, error) {
 		return Reply{}, fmt.Errorf("read answer to %s: %w", to, err)
 	}
 	return Reply{To: to, Code: code, Text: text}, nil
+}
+
+// SendAll hands over one letter for several recipients and returns the answer to
+// each, and then the one to the letter, which is zero when nobody was taken.
+func (c Client) SendAll(ctx context.Context, from string, to []string, text string) (rcpt []Reply, last Reply, err error) {
+	ctx, cancel := context.WithTimeout(ctx, sessionLimit)
+	defer cancel()
+	s, err := c.dial(ctx)
+	if err != nil {
+		return nil, Reply{}, err
+	}
+	defer func() { _ = s.text.Close() }()
+	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if last, err = s.reply("connect"); err != nil || !last.OK() {
+		return nil, last, err
+	}
+	helo := c.Helo
+	if helo == "" {
+		helo = "client.test"
+	}
+	for _, command := range []string{"EHLO " + helo, "MAIL FROM:<" + from + ">"} {
+		if last, err = s.command(command); err != nil || !last.OK() {
+			return nil, last, err
+		}
+	}
+	for _, a := range to {
+		r, err := s.command("RCPT TO:<" + a + ">")
+		if err != nil {
+			return rcpt, r, err
+		}
+		rcpt = append(rcpt, r)
+	}
+	if !slices.ContainsFunc(rcpt, Reply.OK) {
+		return rcpt, Reply{}, nil
+	}
+	last, err = s.data(text)
+	if err == nil {
+		_, err = s.conn.Write([]byte("QUIT\r\n"))
+	}
+	return rcpt, last, err
 }

@@ -289,3 +289,9 @@ func (x *Exim) Close() error {
 	}
 	return err
 }
+
+// Exec runs a program of the system's where Exim's configuration is, and returns its
+// exit status and what it printed.
+func (x *Exim) Exec(ctx context.Context, program string, args ...string) (status int, out string, err error) {
+	return x.run(ctx, program, args...)
+}
