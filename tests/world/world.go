@@ -155,8 +155,12 @@ func (w *World) Run() error {
 	case <-time.After(startLimit):
 		return errors.Join(errors.New("the core did not say where it listens"), w.Stop())
 	}
-	// The first call waits until the module runs and all files are in place.
+	// The first call waits until the module runs and all files are in place; the core does
+	// not wait for as long as a machine may take that does much else.
 	a, err := w.Call(context.Background(), "admin", "emaildomain")
+	for end := time.Now().Add(startLimit); err == nil && a.Error == "unavailable(func)" && time.Now().Before(end); {
+		a, err = w.Call(context.Background(), "admin", "emaildomain")
+	}
 	if err == nil && a.Error != "" {
 		err = fmt.Errorf("the module does not answer: %s %s\n%s", a.Error, a.Msg, w.Log("maildomain"))
 	}
