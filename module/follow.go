@@ -30,6 +30,8 @@ func (m *Module) Doubt() { m.doubt.Store(true) }
 // does nothing unless there is doubt.
 func (m *Module) Follow(ctx context.Context) error {
 	now := m.db.Now()
+	m.following.Store(true)
+	defer m.following.Store(false)
 	if now.UnixMilli() < m.doubtAfter.Load() || !m.doubt.Swap(false) {
 		return nil
 	}
@@ -39,6 +41,13 @@ func (m *Module) Follow(ctx context.Context) error {
 		m.doubtAfter.Store(now.Add(doubtRest).UnixMilli())
 	}
 	return err
+}
+
+// Following says that Follow is wanted or under way: the module does not end before it
+// knows the panel's settings as they are now, for renew goes by them. Of a panel that did
+// not answer nothing is awaited.
+func (m *Module) Following() bool {
+	return m.following.Load() || m.doubt.Load() && m.db.Now().UnixMilli() >= m.doubtAfter.Load()
 }
 
 // doubtRest is how long a panel that did not answer is left alone.

@@ -81,7 +81,8 @@ func (c *serve) Run(ctx context.Context) (err error) {
 		Register:  rpc.Registration(version),
 		Core:      core,
 		Working: func() bool {
-			return w.module.Unpublished() || w.module.Underway() || w.module.Awaiting() || w.module.Reloading() || w.module.Proving() || w.module.Ordering(ctx)
+			return w.module.Unpublished() || w.module.Underway() || w.module.Awaiting() || w.module.Following() ||
+				w.module.Reloading() || w.module.Proving() || w.module.Ordering(ctx)
 		},
 		Leave: func(ctx context.Context) {
 			if err := w.module.Leave(ctx); err != nil {
