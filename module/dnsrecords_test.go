@@ -708,6 +708,9 @@ func TestNextProcessNoticesWhatThePanelChanged(t *testing.T) {
 	calls, was := c.calls, stateOf(t, w).Revision
 	next := emptyWorld(t, w.dir)
 	next.now, next.panel.DNS = w.now, c.hand
+	if !next.Following() {
+		t.Error("it could end before it has looked")
+	}
 	follow(t, next)
 	if c.calls != calls || stateOf(t, next).Revision != was {
 		t.Error("something was done though nothing changed")
@@ -728,11 +731,17 @@ func TestSilentPanelIsLeftAloneForAMinute(t *testing.T) {
 	if err := w.Follow(t.Context()); err == nil {
 		t.Fatal("no error")
 	}
+	if w.Following() {
+		t.Error("an idle module would wait for it")
+	}
 	follow(t, w)
 	w.people.fault = nil
 	w.pass(time.Minute)
+	if !w.Following() {
+		t.Error("it would not be asked again")
+	}
 	follow(t, w)
-	if w.doubt.Load() {
+	if w.doubt.Load() || w.Following() {
 		t.Error("still in doubt")
 	}
 }
