@@ -14,4 +14,4 @@ trap 'rm -f "$report"' EXIT
 go build -o "$report" ./tests/report
 # Two packages at once, for most of the time is spent waiting for servers; those that
 # take longest first. What failed is the report's to say.
-{ go test $race -count=1 -timeout=14m -p=2 -json "$@" ./tests ./module ./... || true; } 2>&1 | "$report"
+{ go test $race -count=1 -timeout=40m -p=2 -json "$@" ./tests ./module ./... || true; } 2>&1 | "$report"
