@@ -744,6 +744,20 @@ func TestSilentPanelIsLeftAloneForAMinute(t *testing.T) {
 	if w.doubt.Load() || w.Following() {
 		t.Error("still in doubt")
 	}
+	w.people.fault = errors.New("away")
+	w.Doubt()
+	if err := w.Follow(t.Context()); err == nil {
+		t.Fatal("no error")
+	}
+	w.people.fault = nil
+	w.Forget("") // it connects
+	if !w.Following() {
+		t.Error("a panel that has spoken is left alone")
+	}
+	follow(t, w)
+	if w.Following() {
+		t.Error("still in doubt")
+	}
 }
 
 // A domain of a database from before there were keys.

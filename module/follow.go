@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"maildomain/module/mail"
@@ -11,8 +12,12 @@ import (
 )
 
 // Forget is told by the panel what is not so any more as it said: "users", "params" or
-// "certificates", and may be all for any other word.
+// "certificates", and may be all for any other word. A panel that was left alone, for it did
+// not answer, is asked again: it has just spoken.
 func (m *Module) Forget(what string) {
+	m.spoken.Add(1)
+	m.doubtAfter.Store(0)
+	m.certificates.after.Store(0)
 	if what != "users" && what != "params" {
 		m.certificates.doubt.Store(true)
 	}
@@ -35,12 +40,21 @@ func (m *Module) Follow(ctx context.Context) error {
 	if now.UnixMilli() < m.doubtAfter.Load() || !m.doubt.Swap(false) {
 		return nil
 	}
+	heard := m.spoken.Load()
 	err := m.follow(ctx)
 	if err != nil {
 		m.doubt.Store(true)
-		m.doubtAfter.Store(now.Add(doubtRest).UnixMilli())
+		m.restFrom(&m.doubtAfter, now, heard)
 	}
 	return err
+}
+
+// restFrom leaves the panel alone for a while, unless it has spoken since heard was counted.
+func (m *Module) restFrom(after *atomic.Int64, now time.Time, heard int64) {
+	after.Store(now.Add(doubtRest).UnixMilli())
+	if m.spoken.Load() != heard {
+		after.Store(0)
+	}
 }
 
 // Following says that Follow is wanted or under way: the module does not end before it

@@ -45,6 +45,7 @@ type Module struct {
 	silentUntil  atomic.Int64                  // no change waits for DNS before then, ms since 1970
 	doubt        atomic.Bool                   // the panel may have other settings and plans than what rows say
 	following    atomic.Bool                   // Follow is under way
+	spoken       atomic.Int64                  // counts what the panel said by itself
 	settled      atomic.Pointer[mail.Settings] // as read last; nil: to be read
 	resettled    atomic.Int64                  // counts changes of them
 	doubtAfter   atomic.Int64                  // it is not asked before then, ms since 1970

@@ -58,6 +58,7 @@ func (m *Module) FollowCertificates(ctx context.Context) error {
 	if now.UnixMilli() < f.after.Load() || !f.doubt.Swap(false) && now.UnixMilli() < f.due.Load() {
 		return nil
 	}
+	heard := m.spoken.Load()
 	err := m.furnishCertificates(ctx)
 	if !away(err) {
 		err = errors.Join(err, m.followOwn(ctx))
@@ -65,7 +66,7 @@ func (m *Module) FollowCertificates(ctx context.Context) error {
 	switch {
 	case away(err) || ctx.Err() != nil:
 		f.doubt.Store(true)
-		f.after.Store(now.Add(doubtRest).UnixMilli())
+		m.restFrom(&f.after, now, heard)
 	case err != nil:
 		f.due.Store(now.Add(ownFollowedAgain).UnixMilli())
 	default:

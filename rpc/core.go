@@ -31,8 +31,9 @@ const (
 // time, is ErrUnavailable; where it answered, module.ErrRefused too.
 type Core struct {
 	// Forgot is called when the core has said that what it told before may be so no
-	// longer, with its word for what: "users", "params", "certificates"; nil: nobody
-	// asks. It must not wait.
+	// longer, with its word for what: "users", "params", "certificates"; and with "" when a
+	// core was registered, which may have become another meanwhile; nil: nobody asks. It
+	// must not wait.
 	Forgot func(what string)
 
 	limit   time.Duration
@@ -261,11 +262,11 @@ func (k *Core) join(c *conn) {
 
 func (k *Core) registered(c *conn) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	if slices.Contains(k.conns, c) {
 		k.ready[c] = true
 	}
-	k.cache.forget("")
+	k.mu.Unlock()
+	k.forget("")
 }
 
 func (k *Core) leave(c *conn) {
