@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -130,15 +131,20 @@ func inDatabase(t *testing.T, w *world.World, text string) (n int) {
 // renewOnce runs maildomain renew.
 func renewOnce(t *testing.T, w *world.World, env string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	out, err := runRenew(t.Context(), w, env)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return out
+}
+
+func runRenew(ctx context.Context, w *world.World, env string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, w.Program("maildomain"), "renew", "--root", w.Root)
 	cmd.Env = []string{env}
 	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return string(out)
+	return string(out), err
 }
 
 // A certificate is ordered with nothing but the program and the panel: the panel's web
@@ -172,7 +178,7 @@ func TestCertificateIsOrderedAndRenewed(t *testing.T) {
 			t.Errorf("a key stands in the log of %s", log)
 		}
 	}
-	if out := renewOnce(t, w, trust); out != "" && !strings.Contains(out, "the module is running") {
+	if out := renewOnce(t, w, trust); out != "" && !strings.Contains(out, "the module is running") && !strings.Contains(out, "goes on with it") {
 		t.Error(out)
 	}
 
@@ -217,7 +223,15 @@ func TestRenewMakesWayForWhoServes(t *testing.T) {
 	inDatabase(t, w, `INSERT INTO setting (name, value) VALUES ('acme_directory', '`+ca.URL()+`')`)
 	inDatabase(t, w, `INSERT INTO ssl_order (domain, names, directory, url, key, challenge, step, failures, since, due, kind, text, args, detail) VALUES ('default', 'mail.a.example', '', '', '', '', '', 0, 1, 1, '', '', 'null', '')`)
 	said := make(chan string, 1)
-	go func() { said <- renewOnce(t, w, trust) }()
+	var renewing sync.WaitGroup
+	t.Cleanup(renewing.Wait)
+	renewing.Go(func() {
+		out, err := runRenew(t.Context(), w, trust)
+		if err != nil {
+			out += err.Error()
+		}
+		said <- out
+	})
 	select {
 	case <-hangs:
 	case <-time.After(30 * time.Second):

@@ -32,7 +32,11 @@ func TestLettersAreReportedByDay(t *testing.T) {
 	if err := os.WriteFile(name, []byte(log.String()), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	a := w.Must(t, "user1", "emaildomain.stats", "elid", "bücher.example", "days", "2")
+	var a world.Answer
+	soon(t, w, "the letters are counted", func() bool { // the module itself may be counting just now
+		a = w.Must(t, "user1", "emaildomain.stats", "elid", "bücher.example", "days", "2")
+		return a.Text["accepted"] == "2"
+	})
 	if a.Text["accepted"] != "2" || a.Text["delivered"] != "1" || a.Text["spam"] != "1" || a.Text["virus"] != "0" || a.Text["days"] != "2" || a.Text["until"] == "" || a.Text["said"] != "" {
 		t.Errorf("sums: %v", a.Text)
 	}
@@ -63,9 +67,9 @@ func TestLettersAreReportedByDay(t *testing.T) {
 	if err := os.WriteFile(hooks, []byte("MD_LOG = syslog\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if a := w.Must(t, "user1", "emaildomain.stats", "elid", "bücher.example"); !strings.Contains(a.Text["said"], "does not log to a file") {
-		t.Errorf("by syslog: %v", a.Text)
-	}
+	soon(t, w, "it is said that Exim does not log to a file", func() bool {
+		return strings.Contains(w.Must(t, "user1", "emaildomain.stats", "elid", "bücher.example").Text["said"], "does not log to a file")
+	})
 }
 
 // Letters come while the log is moved away in both manners and the module is killed
@@ -80,7 +84,7 @@ func TestCountsAreExactWhateverHappens(t *testing.T) {
 	}
 	w.Must(t, "user1", "emaildomain.edit", "name", "none.example", "defaction", "error", "sok", "ok")
 	x := lab.Start(t, w.Root, lab.Options{})
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 
 	const senders, each = 3, 40
@@ -157,7 +161,7 @@ func TestCountsAreExactWhateverHappens(t *testing.T) {
 	for what, number := range want {
 		domain, fate, _ := strings.Cut(what, " ")
 		var got string
-		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 			if got = w.Must(t, "user1", "emaildomain.stats", "elid", domain).Text[fate]; got == fmt.Sprint(number) {
 				break
 			}

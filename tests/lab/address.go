@@ -22,11 +22,8 @@ func FreeAddrs(t testing.TB, n int) []string {
 // those that systems hand out by themselves.
 func FreeAddrsOn(t testing.TB, host string, n int) (addrs []string) {
 	t.Helper()
-	for tries := 0; len(addrs) < n; tries++ {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(10000+rand.IntN(20000))))
-		if err != nil && tries < 100 {
-			continue
-		}
+	for len(addrs) < n {
+		l, err := listenBelow(host)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,4 +31,15 @@ func FreeAddrsOn(t testing.TB, host string, n int) (addrs []string) {
 		addrs = append(addrs, l.Addr().String())
 	}
 	return addrs
+}
+
+// listenBelow listens at a port below those that systems hand out by themselves: nobody
+// else gets it once it is free again, before its server starts or starts anew.
+func listenBelow(host string) (l net.Listener, err error) {
+	for range 100 {
+		if l, err = net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(10000+rand.IntN(20000)))); err == nil {
+			return l, nil
+		}
+	}
+	return nil, err
 }

@@ -39,7 +39,7 @@ func (x *Exim) pickAddresses() error {
 	var errs error
 	for _, addr := range append([]*string{&smtp}, picked.all()...) {
 		if *addr == "" {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
+			l, err := listenBelow("127.0.0.1")
 			if err != nil {
 				errs = errors.Join(errs, fmt.Errorf("find a free port: %w", err))
 				break

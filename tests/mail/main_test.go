@@ -196,7 +196,7 @@ func TestMakeMailShowsTheDefaultActionAtWork(t *testing.T) {
 			if !strings.Contains(read[len(read)-1], "//"+at["imap"]+"/") {
 				t.Errorf("reads at %s", read[len(read)-1])
 			}
-			for ended := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) { // delivery is Exim's, in the background
+			for ended := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) { // delivery is Exim's, in the background
 				out, err := exec.CommandContext(t.Context(), read[0], append(read[1:], "--silent")...).Output()
 				if err == nil && bytes.Contains(out, []byte("Subject: to myself")) {
 					break
@@ -205,7 +205,12 @@ func TestMakeMailShowsTheDefaultActionAtWork(t *testing.T) {
 					t.Fatalf("%q: %v\n%s", read, err, out)
 				}
 			}
-			if err := os.RemoveAll(filepath.Join(d, "root/var/vmail/a.example/box/Maildir")); err != nil {
+			maildir := filepath.Join(d, "root/var/vmail/a.example/box/Maildir")
+			err = os.RemoveAll(maildir)
+			for ended := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(ended); err = os.RemoveAll(maildir) {
+				time.Sleep(20 * time.Millisecond) // Dovecot may write an index there still
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 

@@ -5,12 +5,14 @@ package nameserver
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -94,7 +96,11 @@ func (s *Server) Addr() netip.AddrPort { return s.addr }
 // Restart starts a stopped server again at its address, with what its zones became.
 func (s *Server) Restart() {
 	s.t.Helper()
-	if err := s.start(); err != nil {
+	err := s.start()
+	for end := time.Now().Add(startLimit); err != nil && strings.Contains(err.Error(), "address in use") && time.Now().Before(end); err = s.start() {
+		time.Sleep(100 * time.Millisecond) // what it listened at may take a moment to be free
+	}
+	if err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -227,10 +233,11 @@ func program() (string, error) {
 // freePort is a port of loopback that is free for UDP and TCP.
 func freePort(t testing.TB) netip.AddrPort {
 	t.Helper()
-	for range 20 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 100 {
+		// Below those that systems hand out: nobody else gets it while a server is stopped.
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10000+rand.IntN(20000))))
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
 		u, err := net.ListenPacket("udp", l.Addr().String())
 		_ = l.Close()

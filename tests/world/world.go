@@ -155,12 +155,8 @@ func (w *World) Run() error {
 	case <-time.After(startLimit):
 		return errors.Join(errors.New("the core did not say where it listens"), w.Stop())
 	}
-	// The first call waits until the module runs and all files are in place; the core does
-	// not wait for as long as a machine may take that does much else.
-	a, err := w.Call(context.Background(), "admin", "emaildomain")
-	for end := time.Now().Add(startLimit); err == nil && a.Error == "unavailable(func)" && time.Now().Before(end); {
-		a, err = w.Call(context.Background(), "admin", "emaildomain")
-	}
+	// The first call waits until the module runs and all files are in place.
+	a, err := w.started(context.Background(), "admin", "emaildomain")
 	if err == nil && a.Error != "" {
 		err = fmt.Errorf("the module does not answer: %s %s\n%s", a.Error, a.Msg, w.Log("maildomain"))
 	}
@@ -198,7 +194,8 @@ func (w *World) Log(name string) string {
 	return string(b)
 }
 
-// ModulePID is the process of the running module; 0 where none runs.
+// ModulePID is the process of the running module; 0 where none runs. One that is about to
+// be gone runs still: it may have its locks.
 func (w *World) ModulePID() int {
 	p := fmt.Sprintf("/proc/%d/task/%[1]d/children", w.core.Process.Pid)
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", w.core.Process.Pid))
@@ -211,8 +208,9 @@ func (w *World) ModulePID() int {
 			continue
 		}
 		for pid := range strings.FieldsSeq(string(b)) {
-			exe, err := os.Readlink("/proc/" + pid + "/exe")
-			if err == nil && filepath.Base(exe) == "maildomain" {
+			// Not exe, which is gone while the process still gives up what it has.
+			comm, err := os.ReadFile("/proc/" + pid + "/comm")
+			if err == nil && strings.TrimSpace(string(comm)) == "maildomain" {
 				n, _ := strconv.Atoi(pid)
 				return n
 			}
@@ -248,10 +246,26 @@ func (w *World) Call(ctx context.Context, user, function string, params ...strin
 	return parse(b)
 }
 
+// notRunning is what the core says of a module that did not start in time: it was sent
+// nothing.
+const notRunning = "the part of the panel that does this is not running"
+
+// started calls, and again while the module takes longer to start than the core waits:
+// a machine may do much else.
+func (w *World) started(ctx context.Context, user, function string, params ...string) (Answer, error) {
+	for end := time.Now().Add(startLimit); ; {
+		a, err := w.Call(ctx, user, function, params...)
+		if err != nil || a.Error != "unavailable(func)" || !strings.HasPrefix(a.Msg, notRunning) || time.Now().After(end) {
+			return a, err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
 // Must calls and ends the test unless the answer is a success.
 func (w *World) Must(t testing.TB, user, function string, params ...string) Answer {
 	t.Helper()
-	a, err := w.Call(t.Context(), user, function, params...)
+	a, err := w.started(t.Context(), user, function, params...)
 	if err != nil {
 		t.Fatalf("%s %s %q: %v", user, function, params, err)
 	}

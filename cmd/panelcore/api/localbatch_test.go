@@ -3,6 +3,7 @@ package api_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -91,7 +92,7 @@ func TestBatchAnswersEachLineAsSoonAsItIsKnown(t *testing.T) {
 	if got := s.receive(1); got[0] != "0 ok OK" { // while the body has not ended
 		t.Errorf("answered %q", got)
 	}
-	s.send("id1 func=thing.slow&ms=300&out=text", "id2 func=thing.quick&out=text")
+	s.send("id1 func=thing.slow&ms=3000&out=text", "id2 func=thing.quick&out=text")
 	if got := s.receive(1); got[0] != "2 ok OK" {
 		t.Errorf("before the slow call is answered %q", got)
 	}
@@ -128,13 +129,14 @@ func TestBatchAnswersEachLineAsSoonAsItIsKnown(t *testing.T) {
 func TestBatchMakesManyCallsAndLosesNone(t *testing.T) {
 	s, _ := openBatch(t, "admin", "48")
 	const n = 2000
+	sent := make(chan error, 1)
 	go func() {
+		var failed error
 		for i := range n {
-			if _, err := fmt.Fprintf(s.in, "id%d func=thing.quick&out=text\n", i); err != nil {
-				t.Error(err)
-			}
+			_, err := fmt.Fprintf(s.in, "id%d func=thing.quick&out=text\n", i)
+			failed = errors.Join(failed, err)
 		}
-		s.in.Close()
+		sent <- errors.Join(failed, s.in.Close())
 	}()
 	answered := map[string]int{}
 	for _, l := range s.receive(n) {
@@ -142,6 +144,9 @@ func TestBatchMakesManyCallsAndLosesNone(t *testing.T) {
 		if answered[number]++; said != "ok OK" {
 			t.Errorf("answered %q", l)
 		}
+	}
+	if err := <-sent; err != nil {
+		t.Error(err)
 	}
 	if len(answered) != n {
 		t.Errorf("%d of %d calls were answered", len(answered), n)

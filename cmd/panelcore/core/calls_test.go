@@ -108,7 +108,7 @@ func TestFaultsOfAModuleGiveNothingAway(t *testing.T) {
 
 func TestCallThatTakesTooLongIsCancelled(t *testing.T) {
 	p := paneltest.Start(t, paneltest.Options{Core: core.Options{CallLimit: 2 * time.Second}})
-	p.As(t, "user1", "thing.quick") // starting is not what is timed
+	paneltest.Eventually(t, "the toy runs", func() bool { return p.As(t, "user1", "thing.quick") == "OK\n" }) // starting is not what is timed
 	body, header := p.Do(t, paneltest.Form("out", "text", "authinfo", "user1:"+paneltest.Password, "func", "thing.hang"), nil)
 	if !strings.HasPrefix(body, "ERROR unavailable(func): ") || !strings.Contains(body, "in time") {
 		t.Error(body)
@@ -121,7 +121,7 @@ func TestCallThatTakesTooLongIsCancelled(t *testing.T) {
 
 func TestCallsBeyondTheBoundWaitAndAreThenBusy(t *testing.T) {
 	p := paneltest.Start(t, paneltest.Options{Core: core.Options{QueueLimit: 100 * time.Millisecond}})
-	p.As(t, "user1", "thing.quick")
+	paneltest.Eventually(t, "the toy runs", func() bool { return p.As(t, "user1", "thing.quick") == "OK\n" })
 	var wg sync.WaitGroup
 	for range 64 {
 		wg.Go(func() { p.As(t, "user1", "thing.hang") })
@@ -138,8 +138,8 @@ func TestCallsBeyondTheBoundWaitAndAreThenBusy(t *testing.T) {
 }
 
 func TestModuleThatAnswersNothingIsLeft(t *testing.T) {
-	p := paneltest.Start(t, paneltest.Options{Core: core.Options{CallLimit: 2 * time.Second}})
-	p.As(t, "user1", "thing.quick")
+	p := paneltest.Start(t, paneltest.Options{Core: core.Options{CallLimit: 5 * time.Second}})
+	paneltest.Eventually(t, "the toy runs", func() bool { return p.As(t, "user1", "thing.quick") == "OK\n" })
 	var wg sync.WaitGroup
 	for range 64 {
 		wg.Go(func() { p.As(t, "user1", "thing.deaf") })

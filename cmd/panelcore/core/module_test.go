@@ -51,7 +51,7 @@ func TestModuleThatEndedWhenIdleIsStartedAgain(t *testing.T) {
 			t.Fatal(i, got)
 		}
 	}
-	if n := p.Count(t, "start"); n < 5 {
+	if n := p.Count(t, "start"); n < 2 { // some calls may be served by one that is about to end
 		t.Errorf("started %d times", n)
 	}
 }

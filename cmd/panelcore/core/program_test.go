@@ -59,8 +59,8 @@ func TestStopLeavesNoProcessAndNoSocket(t *testing.T) {
 	for _, args := range [][]string{nil, {"-stubborn"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			p := paneltest.Start(t, paneltest.Options{Core: core.Options{StopLimit: 300 * time.Millisecond}, Toy: args})
-			slow := make(chan string)
-			go func() { slow <- p.As(t, "user1", "thing.slow", "ms", "300") }()
+			slow := make(chan string, 1)
+			go func() { defer close(slow); slow <- p.As(t, "user1", "thing.slow", "ms", "300") }()
 			paneltest.Eventually(t, "a call runs", func() bool { return p.Count(t, "call thing.slow") == 1 })
 			p.Stop(t)
 			if got := <-slow; got != "OK\n" {

@@ -234,8 +234,9 @@ func TestProgressOfARunningCallIsShown(t *testing.T) {
 	for i := 100; i < 150; i++ {
 		elids = append(elids, string(rune('0'+i/100))+string(rune('0'+i/10%10))+string(rune('0'+i%10)))
 	}
-	done := make(chan page)
+	done := make(chan page, 1)
 	go func() {
+		defer close(done)
 		done <- h.post("/f/shelf.close", "_csrf", csrf, "_id", "p1", "_list", "shelf", "elid", strings.Join(elids, ", "))
 	}()
 	paneltest.Eventually(t, "the call is on its way", func() bool {

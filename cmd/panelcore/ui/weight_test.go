@@ -12,9 +12,6 @@ import (
 	"maildomain/cmd/panelcore/internal/paneltest"
 )
 
-// slowdown is what the race detector costs.
-var slowdown time.Duration = 1
-
 // wire is a client that sees what goes over the wire: it does not unpack.
 func (h *person) wire(t testing.TB, path string) (length int, zipped bool) {
 	t.Helper()
@@ -28,8 +25,8 @@ func (h *person) wire(t testing.TB, path string) (length int, zipped bool) {
 }
 
 // TestFirstPageOfALongListIsQuickAndSmall: 100,000 rows, of which a page shows 50.
-// The time is that of the server as a client on the same machine sees it, with
-// the module's share in it.
+// The time is that of the server as a client on the same machine sees it, with the
+// module's share in it, against that of a page with hardly a row: so it holds on any machine.
 func TestFirstPageOfALongListIsQuickAndSmall(t *testing.T) {
 	p := paneltest.Start(t, paneltest.Options{})
 	h := logIn(t, p, "admin")
@@ -51,17 +48,20 @@ func TestFirstPageOfALongListIsQuickAndSmall(t *testing.T) {
 	if total > 150_000 || len(files) < 5 {
 		t.Errorf("%d bytes in %d files", total, len(files))
 	}
-	var took []time.Duration
+	var took, short []time.Duration
 	for range 15 {
-		begun := time.Now()
-		h.get("/f/shelf")
-		took = append(took, time.Since(begun))
+		for path, to := range map[string]*[]time.Duration{"/f/shelf": &took, "/f/shelf.log?elid=1": &short} {
+			begun := time.Now()
+			h.get(path)
+			*to = append(*to, time.Since(begun))
+		}
 	}
 	slices.Sort(took)
-	if median := took[len(took)/2]; median > 30*time.Millisecond*slowdown {
-		t.Errorf("%v", took)
+	slices.Sort(short)
+	t.Logf("%d bytes, %v in the middle, %v at most; a short page %v", total, took[len(took)/2], took[len(took)-1], short[len(short)/2])
+	if took[len(took)/2] > 30*short[len(short)/2] {
+		t.Errorf("%v, a short page %v", took, short)
 	}
-	t.Logf("%d bytes, %v in the middle, %v at most", total, took[len(took)/2], took[len(took)-1])
 }
 
 func TestPagesAreReadableWithoutCompression(t *testing.T) {

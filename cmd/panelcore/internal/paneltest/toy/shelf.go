@@ -182,7 +182,7 @@ func eachShelf(do func(int)) func(context.Context, *session, *jsonrpc2.Conn, wir
 			}
 			a.Done = append(a.Done, d)
 			if len(elids) > 20 {
-				time.Sleep(40 * time.Millisecond)
+				time.Sleep(100 * time.Millisecond)
 			}
 			// Nobody may listen.
 			_ = rpc.Notify(ctx, wire.CoreProgress, wire.Progress{RequestID: c.Session.RequestID, Done: i + 1, Total: len(elids), Text: elid})
