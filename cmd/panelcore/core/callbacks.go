@@ -22,6 +22,12 @@ type handler struct {
 func (h handler) Handle(ctx context.Context, rpc *jsonrpc2.Conn, req *jsonrpc2.Request) {
 	<-h.assigned
 	c := h.conn
+	if req.Method == wire.CoreWake { // the last instant holds, so they are kept in their order
+		c.module.core.waking.Lock()
+		defer c.module.core.waking.Unlock()
+		c.serve(ctx, req)
+		return
+	}
 	select {
 	case c.callbacks <- struct{}{}:
 		go func() {

@@ -81,6 +81,7 @@ type Core struct {
 	running context.Context // ends with Close
 	end     context.CancelFunc
 	dials   sync.WaitGroup
+	waking  sync.Mutex     // held while an instant is kept at which a module is to be called
 	passing sync.WaitGroup // zones to the name server, and calls that modules asked for
 }
 
@@ -182,6 +183,8 @@ func (c *Core) Close() error {
 	}
 	wg.Wait()
 	c.passing.Wait()
+	c.waking.Lock() // no instant is being kept any more
+	defer c.waking.Unlock()
 	var err error
 	if c.db != nil {
 		err = c.db.close()
