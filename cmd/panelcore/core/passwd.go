@@ -43,6 +43,13 @@ func (h *hashing) run(ctx context.Context, f func()) error {
 	ctx, cancel := context.WithTimeout(ctx, h.wait)
 	defer cancel()
 	select {
+	case h.slots <- struct{}{}: // one that is free is taken, however late it is
+		defer func() { <-h.slots }()
+		f()
+		return nil
+	default:
+	}
+	select {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()
 		f()
