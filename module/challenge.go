@@ -53,7 +53,7 @@ func (m *Module) solver(ctx context.Context, dir acme.Directory, a acme.Account,
 	}
 	allowed := func(by mail.Challenge) error {
 		i := acme.Issuing{Identities: terms.Identities, Account: a.URL, Method: string(by)}
-		return eachName(ctx, w.order.Names, func(n mail.Name) error { return acme.CheckCAA(ctx, caaOf(ask), n, i) })
+		return w.eachName(ctx, by, func(n mail.Name) error { return acme.CheckCAA(ctx, caaOf(ask), n, i) })
 	}
 	var web, record error
 	if w.challenge != mail.ChallengeDNS {
@@ -85,9 +85,10 @@ func (m *Module) solver(ctx context.Context, dir acme.Directory, a acme.Account,
 // take their time.
 const namesAtOnce = 16
 
-// eachName asks about all names, and returns what was said of the first that something
-// is wrong with.
-func eachName(ctx context.Context, names []mail.Name, ask func(mail.Name) error) error {
+// eachName asks about all names that an order is for, and returns what was said of the
+// first that something is wrong with. All such are noted to be beyond this way.
+func (w *wish) eachName(ctx context.Context, by mail.Challenge, ask func(mail.Name) error) error {
+	names := w.names()
 	wrong := make([]error, len(names))
 	var g errgroup.Group
 	g.SetLimit(namesAtOnce)
@@ -97,6 +98,9 @@ func eachName(ctx context.Context, names []mail.Name, ask func(mail.Name) error)
 	_ = g.Wait() // it has no errors
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	for i, err := range wrong {
+		w.beyond(by, names[i], err)
 	}
 	return cmp.Or(wrong...)
 }
@@ -152,7 +156,7 @@ func (m *Module) overHTTP(ask *dns.Asker, w *wish) (h acme.HTTP, done func(), _ 
 	if dir := w.set.ACME.Webroot; dir != "" {
 		root, err := os.OpenRoot(dir)
 		if err != nil {
-			return h, done, notHere(w.order.Names[0], "acme_webroot", err, "path", dir)
+			return h, done, notHere(w.names()[0], "acme_webroot", err, "path", dir)
 		}
 		h, done = acme.WebRoot(root), func() {
 			if err := root.Close(); err != nil {
@@ -161,14 +165,14 @@ func (m *Module) overHTTP(ask *dns.Asker, w *wish) (h acme.HTTP, done func(), _ 
 		}
 	} else {
 		if m.panel.HTTP01 == nil {
-			return h, done, notHere(w.order.Names[0], "acme_http_none", errors.New("the panel shows no proofs"))
+			return h, done, notHere(w.names()[0], "acme_http_none", errors.New("the panel shows no proofs"))
 		}
 		h = acme.HTTP{
 			Put: func(ctx context.Context, token, text string) error {
 				ctx, cancel := context.WithTimeout(ctx, httpLimit)
 				defer cancel()
 				if err := m.panel.HTTP01(ctx, true, token, text); err != nil {
-					return notHere(w.order.Names[0], "acme_panel", err)
+					return notHere(w.names()[0], "acme_panel", err)
 				}
 				return nil
 			},
@@ -213,7 +217,7 @@ func (m *Module) lookAt(ask *dns.Asker) dns.Dialer {
 // looks at it under each name. Where the way is not prescribed, names must lead to this
 // server alone, for the authority may look at any of their addresses.
 func (m *Module) tryHTTP(ctx context.Context, ask *dns.Asker, w *wish, h acme.HTTP) (err error) {
-	err = eachName(ctx, w.order.Names, func(n mail.Name) error {
+	err = w.eachName(ctx, mail.ChallengeHTTP, func(n mail.Name) error {
 		as, err := ask.Addresses(ctx, n.String())
 		switch {
 		case err != nil:
@@ -233,14 +237,18 @@ func (m *Module) tryHTTP(ctx context.Context, ask *dns.Asker, w *wish, h acme.HT
 	token, text := "try-"+rand.Text(), rand.Text()
 	text = token + "." + text
 	if err := h.Put(ctx, token, text); err != nil {
-		return m.notPut(w.order.Names[0], err)
+		return m.notPut(w.names()[0], err)
 	}
 	defer func() {
 		if e := h.Remove(context.WithoutCancel(ctx), token); e != nil {
 			m.log.Warn().Err(e).Msg("what was put to try the web server could not be taken away")
 		}
 	}()
-	return h.Shows(ctx, w.order.Names, token, text)
+	err = h.Shows(ctx, w.names(), token, text)
+	if p, is := errors.AsType[*acme.Problem](err); is {
+		w.beyond(mail.ChallengeHTTP, p.Name, err)
+	}
+	return err
 }
 
 // notPut is why a proof was not put, as it was said or as nobody said.

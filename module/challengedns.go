@@ -157,23 +157,33 @@ func handedProblem(name string, h mail.Handed, reason string) error {
 // where they are to stand.
 func (m *Module) tryDNS(ctx context.Context, ask *dns.Asker, w *wish) error {
 	if w.set.DNS == mail.DNSByHand {
-		return notHere(w.order.Names[0], "acme_dns_hand", errors.New("records are entered by hand"))
+		return notHere(w.names()[0], "acme_dns_hand", errors.New("records are entered by hand"))
 	}
-	for _, n := range w.order.Names {
-		at, err := proofPlace(ctx, ask, "_acme-challenge."+n.String())
-		if err != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			return notHere(n, "acme_lookup", err)
+	var first error
+	for _, n := range w.names() {
+		err := m.tryNameOverDNS(ctx, ask, w, n)
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
-		domain, err := m.recordsDomain(ctx, w, at)
-		if err != nil {
-			return m.notPut(n, err)
+		w.beyond(mail.ChallengeDNS, n, err)
+		if first == nil {
+			first = err
 		}
-		if err := m.tryRecord(ctx, w, domain, at); err != nil {
-			return m.notPut(n, err)
-		}
+	}
+	return first
+}
+
+func (m *Module) tryNameOverDNS(ctx context.Context, ask *dns.Asker, w *wish, n mail.Name) error {
+	at, err := proofPlace(ctx, ask, "_acme-challenge."+n.String())
+	if err != nil {
+		return notHere(n, "acme_lookup", err)
+	}
+	domain, err := m.recordsDomain(ctx, w, at)
+	if err != nil {
+		return m.notPut(n, err)
+	}
+	if err := m.tryRecord(ctx, w, domain, at); err != nil {
+		return m.notPut(n, err)
 	}
 	return nil
 }

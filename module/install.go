@@ -32,6 +32,9 @@ func (m *Module) install(ctx context.Context, by Actor, function string, n mail.
 		switch {
 		case d == nil && n.String() != mail.ServerCertificate:
 			return was, nil
+		case d != nil && !back && source == mail.LetsEncrypt && source == d.SSLName && partlyFor(&is, was, *d, tx.Now):
+			is.Lacks = lacking(&is, d.SecureAlias)
+			return &is, nil
 		case d != nil && (!chain.CoversAll(d.SecureAlias) || !back && source != d.SSLName && source != mail.SelfSigned):
 			return was, nil
 		case d != nil && source == mail.SelfSigned && d.SSLName != mail.SelfSigned && !back && was != nil && was.Source != mail.SelfSigned && covers(was, d.SecureAlias, tx.Now):
@@ -59,7 +62,7 @@ func (m *Module) recertify(ctx context.Context, by Actor, function string, n mai
 		if err != nil || is == was {
 			return nil, err
 		}
-		s := showing{was: was, is: is, drop: is.Source == mail.LetsEncrypt}
+		s := showing{was: was, is: is, drop: is.Source == mail.LetsEncrypt && len(is.Lacks) == 0}
 		s.is.Name = n.String()
 		names := shownFor(d, is)
 		if !restored(was, is) {

@@ -170,13 +170,16 @@ func (m *Module) fill(ctx context.Context, w *wish) error {
 	}
 	solver, done, err := m.solver(ctx, dir, a, w)
 	if err != nil {
+		solver, done, err = m.partly(ctx, dir, a, w, err)
+	}
+	if err != nil {
 		return err
 	}
 	defer done()
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	c, err := dir.Order(ctx, a, acme.Request{
-		Names: w.order.Names, Solver: solver, Begun: acme.Begun{URL: w.order.URL, Key: w.order.Key},
+		Names: w.names(), Solver: solver, Begun: acme.Begun{URL: w.order.URL, Key: w.order.Key},
 		Key: w.key(), Replaces: w.replaces(),
 		Keep: func(ctx context.Context, b acme.Begun) error { return m.begun(ctx, w, b) },
 		Step: func(s acme.Step) {
@@ -220,6 +223,9 @@ func (m *Module) filled(ctx context.Context, w *wish, c mail.Certificate, at acm
 	}
 	return m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
 		tx.Aside()
+		if len(w.part) > 0 {
+			return w.restStands(ctx, tx)
+		}
 		return tx.FinishOrder(ctx, w.order)
 	})
 }
@@ -227,10 +233,10 @@ func (m *Module) filled(ctx context.Context, w *wish, c mail.Certificate, at acm
 // begun writes a new order at the authority down.
 func (m *Module) begun(ctx context.Context, w *wish, b acme.Begun) error {
 	o := w.order
-	o.Directory, o.URL, o.Key = w.set.ACME.Directory, b.URL, b.Key
+	o.Directory, o.URL, o.Key, o.Part = w.set.ACME.Directory, b.URL, b.Key, w.part
 	err := m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
 		tx.Aside()
-		if err := tx.NoteEvent(ctx, o.Directory, store.OrderBegun, o.Domain, o.Names); err != nil {
+		if err := tx.NoteEvent(ctx, o.Directory, store.OrderBegun, o.Domain, w.names()); err != nil {
 			return err
 		}
 		return tx.SetOrder(ctx, w.order, o)
@@ -259,10 +265,10 @@ func (m *Module) step(ctx context.Context, w *wish, s acme.Step) error {
 func (m *Module) issued(ctx context.Context, w *wish) error {
 	return m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
 		tx.Aside()
-		noted, err := tx.Noted(ctx, w.order.Directory, store.OrderFilled, w.order.Names, w.order.Since)
+		noted, err := tx.Noted(ctx, w.order.Directory, store.OrderFilled, w.names(), w.order.Since)
 		if noted || err != nil {
 			return err
 		}
-		return tx.NoteEvent(ctx, w.order.Directory, store.OrderFilled, w.order.Domain, w.order.Names)
+		return tx.NoteEvent(ctx, w.order.Directory, store.OrderFilled, w.order.Domain, w.names())
 	})
 }

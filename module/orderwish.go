@@ -26,8 +26,11 @@ type wish struct {
 	contact   mail.Address   // of the domain; zero: none
 	set       mail.Settings
 	params    mail.Params
-	resumed   bool // begun already: what could work was found out then
-	away      bool // the panel is not connected, and what is known of it is of before
+	part      []mail.Name                           // that the certificate is ordered for; nil: all that the order names
+	why       error                                 // not for all
+	wrong     map[mail.Challenge]map[mail.Name]bool // names that cannot be proved in a way
+	resumed   bool                                  // begun already: what could work was found out then
+	away      bool                                  // the panel is not connected, and what is known of it is of before
 
 	stopped func() bool // the process is about to end: the next one goes on with the order
 }
@@ -89,7 +92,7 @@ func (w *wish) read(ctx context.Context, tx *store.Tx) (wanted bool, err error) 
 		}
 	}
 	if o.URL != "" && (o.Directory != w.set.ACME.Directory || !slices.Equal(o.Names, names)) {
-		o.URL, o.Key, o.Failures = "", nil, 0 // nobody will ask for it again
+		o.URL, o.Key, o.Part, o.Failures = "", nil, nil, 0 // nobody will ask for it again
 	}
 	o.Directory, o.Names = w.set.ACME.Directory, names
 	if o.URL == "" && w.fresh(tx.Now) {
@@ -98,6 +101,9 @@ func (w *wish) read(ctx context.Context, tx *store.Tx) (wanted bool, err error) 
 	w.resumed = o.URL != "" && o.Challenge != "" && o.Kind != string(acme.NotHere)
 	if w.resumed {
 		w.challenge = o.Challenge
+	}
+	if o.URL != "" {
+		w.part = o.Part
 	}
 	return true, nil
 }
@@ -188,7 +194,9 @@ func (m *Module) unfilled(ctx context.Context, w wish, why error) error {
 		o.Due = acme.NextTry(o.Failures, p.Again, now)
 		o.Kind, o.Text, o.Args, o.Detail = string(p.Kind), p.Text, p.Args, p.Detail
 		if p.CountsAsFailure() { // that order came to nothing
-			o.URL, o.Key = "", nil
+			o.URL, o.Key, o.Part = "", nil, nil
+		} else if p.Kind == acme.NotHere {
+			o.Due = w.beforeItEnds(o.Due, p.Again, now)
 		}
 		m.log.Warn().Err(p).Str("domain", o.Domain).Time("again", o.Due).Msg("no certificate yet")
 	} else { // a fault of ours, which is not the order's
@@ -197,7 +205,7 @@ func (m *Module) unfilled(ctx context.Context, w wish, why error) error {
 	err := m.db.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
 		tx.Aside()
 		if is && p.CountsAsFailure() && was.URL != "" { // what we found out before, nobody has counted
-			if err := tx.NoteEvent(ctx, w.set.ACME.Directory, store.OrderFailed, o.Domain, o.Names); err != nil {
+			if err := tx.NoteEvent(ctx, w.set.ACME.Directory, store.OrderFailed, o.Domain, w.names()); err != nil {
 				return err
 			}
 		}

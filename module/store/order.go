@@ -15,6 +15,7 @@ import (
 type OrderRow struct {
 	Domain     string // or mail.ServerCertificate
 	Names      []mail.Name
+	Part       []mail.Name    // of these, that it was begun for; empty: all
 	Directory  string         // of the authority that it was begun with; empty: not begun
 	URL        string         // of the order there; empty: not begun
 	Key        []byte         // of the certificate to come, PEM; never shown
@@ -28,7 +29,7 @@ type OrderRow struct {
 	Detail     string // what the authority said
 }
 
-const orderColumns = `domain, names, directory, url, key, challenge, step, failures, since, due, kind, text, args, detail`
+const orderColumns = `domain, names, directory, url, key, challenge, step, failures, since, due, kind, text, args, detail, part`
 
 // Order is the order for a domain, or for mail.ServerCertificate; false where there is none.
 func (tx *Tx) Order(ctx context.Context, domain string) (o OrderRow, found bool, err error) {
@@ -57,12 +58,12 @@ func (tx *Tx) OrdersDue(ctx context.Context, most int, without ...string) (os []
 }
 
 func scanOrder(scan func(...any) error) (o OrderRow, err error) {
-	var names, key, args string
+	var names, key, args, part string
 	var since, due int64
-	if err := scan(&o.Domain, &names, &o.Directory, &o.URL, &key, &o.Challenge, &o.Step, &o.Failures, &since, &due, &o.Kind, &o.Text, &args, &o.Detail); err != nil {
+	if err := scan(&o.Domain, &names, &o.Directory, &o.URL, &key, &o.Challenge, &o.Step, &o.Failures, &since, &due, &o.Kind, &o.Text, &args, &o.Detail, &part); err != nil {
 		return o, err
 	}
-	o.Names = storedNames(names)
+	o.Names, o.Part = storedNames(names), storedNames(part)
 	o.Key, o.Since, o.Due = []byte(key), instant(since), instant(due)
 	if err := json.Unmarshal([]byte(args), &o.Args); err != nil {
 		return o, fmt.Errorf("read the order for %s: %w", o.Domain, err)
@@ -84,9 +85,9 @@ func (tx *Tx) PutOrder(ctx context.Context, o OrderRow) error {
 	if err != nil {
 		return fmt.Errorf("write the order for %s: %w", o.Domain, err)
 	}
-	if _, err := tx.exec(ctx, `INSERT OR REPLACE INTO ssl_order (`+orderColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	if _, err := tx.exec(ctx, `INSERT OR REPLACE INTO ssl_order (`+orderColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		o.Domain, mail.JoinNames(o.Names), o.Directory, o.URL, string(o.Key), string(o.Challenge), o.Step, o.Failures, millis(o.Since), millis(o.Due),
-		o.Kind, o.Text, string(args), o.Detail); err != nil {
+		o.Kind, o.Text, string(args), o.Detail, mail.JoinNames(o.Part)); err != nil {
 		return err
 	}
 	return tx.renewNote(ctx, mail.StoredName(o.Domain))
