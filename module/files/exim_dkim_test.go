@@ -12,6 +12,7 @@ import (
 
 	"maildomain/module/files"
 	"maildomain/module/mail"
+	"maildomain/tests/lab"
 )
 
 // signed has a domain's letters signed with keys, as files render them.
@@ -191,6 +192,33 @@ func TestNobodysLetterIsSignedByAnothersKey(t *testing.T) {
 	}
 	if taken < 3 {
 		t.Errorf("%d letters were taken", taken)
+	}
+	noFault(t, x)
+}
+
+// A program on this machine gives a letter of its own out as the answer of a person's filter,
+// or as one that comes in again. No password was said, so nobody vouches for it.
+func TestFeignedAnswerIsNotSigned(t *testing.T) {
+	lab.NeedDovecot(t)
+	clamd := lab.StartClamd(t)
+	root := lab.NewRoot(t)
+	lab.PutDomain(t, root, "victim.example", action("error")...)
+	lab.PutBoxes(t, root, "victim.example", lab.Box{Name: "boss"})
+	putFilters(t, root, judges{clamd: clamd})
+	x := lab.Start(t, root, lab.Options{Dovecot: true, Relay: []string{"127.0.0.1"}})
+	signed(t, root, "victim.example", signingKey(t, "dkim", mail.KeySigning, func() (mail.DKIMKey, error) { return mail.NewRSAKey(1024) }))
+	const boss = "boss@victim.example"
+	for _, c := range []struct{ helo, head string }{{"", "X-Sieve: x\n"}, {"answer.invalid", ""}} {
+		program := lab.Client{Addr: x.Addr(), Helo: c.helo, Local: "127.0.0.1"}
+		r, err := program.Send(limited(t), boss, []string{"friend@foreign.test"}, c.head+"From: "+boss+"\nSubject: pay this\n\nx\n")
+		if err != nil || r.Code != 250 {
+			t.Fatal(r, err)
+		}
+	}
+	for _, l := range letters(t, x.Sink, 2) {
+		if strings.Contains(string(l.Data), "DKIM-Signature") {
+			t.Errorf("signed:\n%s", l.Data)
+		}
 	}
 	noFault(t, x)
 }
