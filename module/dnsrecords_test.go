@@ -73,6 +73,24 @@ func TestRecordsWaitForNameServerThatIsDown(t *testing.T) {
 	}
 }
 
+// A server that fails for one zone takes what is for others.
+func TestBrokenZoneHoldsUpNoOther(t *testing.T) {
+	const broken = "\nhere the file of the zone is broken\n"
+	n := newNamed(t, "a.example"+broken, "b.example"+broken, "c.example"+broken, "good.example", "next.example")
+	n.silentUntil.Store(n.now.Add(time.Hour).UnixMilli())
+	for _, d := range []string{"a.example", "b.example", "c.example", "good.example"} {
+		addSigned(t, n.world, d)
+		n.pass(time.Second)
+	}
+	n.silentUntil.Store(0)
+	pending(t, n.world)
+	checkRows(t, n.world, "a.example", mail.Pending, 3)
+	checkRows(t, n.world, "c.example", mail.Pending, 3)
+	checkRows(t, n.world, "good.example", mail.Published, 3)
+	addSigned(t, n.world, "next.example") // nor does a change wait for it
+	checkRows(t, n.world, "next.example", mail.Published, 3)
+}
+
 func TestRefusedRecordsStayOursUntilTheKeyIsRight(t *testing.T) {
 	n := newNamed(t, "a.example", "b.example")
 	addSigned(t, n.world, "b.example")
