@@ -153,7 +153,7 @@ func TestZoneServedElsewhereIsSaid(t *testing.T) {
 }
 
 func TestForeignPolicyIsNotOverwritten(t *testing.T) {
-	const spf, dmarc = "v=spf1 include:other.example -all", "v=DMARC1; p=reject"
+	const spf, dmarc = "v=spf1 include:other.example -all", "v=DMARC1; p=reject; rua=mailto:them@other.example"
 	n := newNamed(t, "a.example\n@ TXT \""+spf+"\"\n@ TXT \"verify=1\"\n_dmarc TXT \""+dmarc+"\"\n", "other.example\n@ TXT \"v=spf1 -all\"")
 	addSigned(t, n.world, "a.example", "dmarc", "on")
 	n.hasRecords(t, "a.example", wire.TypeTXT, spf, "verify=1")
@@ -172,6 +172,10 @@ func TestForeignPolicyIsNotOverwritten(t *testing.T) {
 	}
 	for _, f := range r.Findings {
 		if f.Why == mail.ForSPF && (f.Verdict.State != mail.Wrong || !strings.Contains(f.Verdict.Proposal, "include:other.example") || !strings.Contains(f.Verdict.Proposal, "ip4:192.0.2.1")) {
+			t.Errorf("no merge is proposed: %+v", f.Verdict)
+		}
+		if f.Why == mail.ForDMARC && (f.Verdict.State != mail.Wrong || !strings.Contains(f.Verdict.Proposal, "p=reject") ||
+			!strings.Contains(f.Verdict.Proposal, "mailto:them@other.example,mailto:admin@a.example")) {
 			t.Errorf("no merge is proposed: %+v", f.Verdict)
 		}
 	}

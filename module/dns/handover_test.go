@@ -150,7 +150,7 @@ mail A 192.0.2.99
 		merge  string
 	}{
 		{txt("example.com", mail.ForSPF, "v=spf1 ip4:192.0.2.1 ~all"), mail.CheckSPFDenies, "v=spf1 ip4:192.0.2.1 include:_spf.provider.example -all"},
-		{txt("_dmarc.example.com", mail.ForDMARC, "v=DMARC1; p=none"), mail.CheckDMARCDiffers, "v=DMARC1; p=none"},
+		{txt("_dmarc.example.com", mail.ForDMARC, "v=DMARC1; p=none"), mail.CheckDMARCDiffers, "v=DMARC1; p=reject"},
 		{txt("dkim._domainkey.example.com", mail.ForDKIM, "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="), mail.CheckDKIMRevoked, ""},
 		{mail.RecordChange{Record: mail.Record{Name: "example.com", Type: mail.TypeMX, Values: []string{"10 host.example"}, Why: mail.ForMX}}, mail.CheckMXElsewhere, "10 host.example"},
 		{mail.RecordChange{Record: mail.Record{Name: "later.example.com", Type: mail.TypeMX, Values: []string{"10 host.example"}, Why: mail.ForMX}}, mail.CheckMXElsewhere, "10 host.example"},

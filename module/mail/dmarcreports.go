@@ -51,6 +51,25 @@ func (p Publication) Elsewhere() []Record {
 	return rs
 }
 
+// withReports is the policy of e as it stands, with reports to those too that p has them
+// sent to.
+func (p DMARC) withReports(e DMARC) DMARC {
+	united := DMARC{slices.Clone(e.tags)}
+	for _, name := range []string{"rua", "ruf"} {
+		var all []string
+		for uri := range strings.SplitSeq(e.Tag(name)+","+p.Tag(name), ",") {
+			if uri != "" && !slices.Contains(all, uri) {
+				all = append(all, uri)
+			}
+		}
+		united.tags = slices.DeleteFunc(united.tags, func(t tag) bool { return t.name == name })
+		if len(all) > 0 {
+			united.tags = append(united.tags, tag{name, strings.Join(all, ",")})
+		}
+	}
+	return united
+}
+
 func (r Record) compareReports(found []string) Verdict {
 	if slices.ContainsFunc(found, IsDMARC) {
 		return right()

@@ -184,7 +184,8 @@ func (r Record) compareDKIM(found []string) Verdict {
 	return right()
 }
 
-// compareDMARC: one policy, that means what ours means.
+// compareDMARC: one policy, that means what ours means. How strict another one is, is
+// for its owner to say: what is proposed asks for our reports, and leaves that.
 func (r Record) compareDMARC(found []string) Verdict {
 	value := r.value()
 	found = slices.DeleteFunc(slices.Clone(found), func(s string) bool { return !IsDMARC(s) })
@@ -203,7 +204,7 @@ func (r Record) compareDMARC(found []string) Verdict {
 		return Say(Wrong, CheckDMARCBroken, "name", r.Name, "error", err.Error(), "value", value)
 	}
 	if diff := want.Differences(got); len(diff) > 0 {
-		return Say(Wrong, CheckDMARCDiffers, "name", r.Name, "differences", strings.Join(diff, "; "), "value", value)
+		return Say(Wrong, CheckDMARCDiffers, "name", r.Name, "differences", strings.Join(diff, "; "), "value", want.withReports(got).String())
 	}
 	return right()
 }

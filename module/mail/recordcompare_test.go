@@ -160,6 +160,22 @@ func TestDMARCOfAnotherStandsAndDifferencesAreShown(t *testing.T) {
 	}
 }
 
+// Who follows what is proposed loses neither the policy nor the reports that he has.
+func TestProposalForDMARCOfAnotherKeepsWhatItSays(t *testing.T) {
+	r := recordFor(t, ForDMARC)
+	for found, want := range map[string]string{
+		"v=DMARC1; p=reject": "v=DMARC1; p=reject; rua=mailto:admin@example.com",
+		"v=DMARC1; p=quarantine; sp=reject; adkim=s; pct=50; x=y; ruf=mailto:f@example.com; rua=mailto:a@reports.test!10m, https://b.reports.test/": "v=DMARC1; p=quarantine; sp=reject; adkim=s; rua=mailto:a@reports.test!10m,https://b.reports.test/,mailto:admin@example.com; ruf=mailto:f@example.com; pct=50; x=y",
+		"v=DMARC1; p=reject; rua=mailto:admin@example.com": "v=DMARC1; p=reject; rua=mailto:admin@example.com",
+	} {
+		v := r.Compare([]string{found}, Evidence{})
+		checkVerdict(t, found, v, Wrong, CheckDMARCDiffers)
+		if v.Proposal != want {
+			t.Errorf("%s: proposal %q, want %q", found, v.Proposal, want)
+		}
+	}
+}
+
 func TestHostLeadsHereAndNowhereElse(t *testing.T) {
 	r := recordFor(t, ForHost)
 	checkVerdict(t, "none", r.Compare(nil, Evidence{}), Wrong, CheckMissing)
