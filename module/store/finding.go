@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"maildomain/module/mail"
 )
@@ -49,5 +50,18 @@ func (tx *Tx) PutFindingsFor(ctx context.Context, n mail.Name, why mail.Purpose,
 func (tx *Tx) ForgetBefore(ctx context.Context, name, fingerprint string) error {
 	_, err := tx.exec(ctx, `UPDATE certificate SET before_chain = '', before_key = '', before_source = ''
 		WHERE name = ? AND fingerprint = ? AND before_chain > ''`, name, fingerprint)
+	return err
+}
+
+// forgetFindings drops what the last check found about a record set that becomes another:
+// it is about values that are wanted no more. One that had none before was wanted by a
+// person, who entered it: that it lacked is still so.
+func (tx *Tx) forgetFindings(ctx context.Context, n mail.Name, s RecordShift) error {
+	before, after := slices.Sorted(slices.Values(s.Before)), slices.Sorted(slices.Values(s.After))
+	if slices.Equal(before, after) {
+		return nil
+	}
+	_, err := tx.exec(ctx, `DELETE FROM finding WHERE domain = ? AND name = ? AND type = ? AND why NOT IN ('tls', 'reports') AND (state = 'right' OR ?)`,
+		n.String(), s.Name, string(s.Type), len(before) > 0)
 	return err
 }

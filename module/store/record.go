@@ -117,6 +117,11 @@ func (tx *Tx) WantRecords(ctx context.Context, n mail.Name, was []RecordRow, rec
 	if len(shifts) == 0 {
 		return nil, nil, nil
 	}
+	for _, s := range shifts {
+		if err := tx.forgetFindings(ctx, n, s); err != nil {
+			return nil, nil, err
+		}
+	}
 	return shifts, first, tx.renewNote(ctx, n)
 }
 
