@@ -18,6 +18,9 @@ const handOverLimit = 5 * time.Second
 // restAfterSilence is how long no change waits for a name server that did not answer.
 const restAfterSilence = 30 * time.Second
 
+// leftoverAgain is when what a server did not take away is tried again.
+const leftoverAgain = 24 * time.Hour
+
 // HandOver gives the pending records of a domain to whoever serves them, and notes
 // what became of each. One domain is handed over by one at a time: an older state
 // would overtake a newer one.
@@ -26,16 +29,21 @@ func (m *Module) HandOver(ctx context.Context, n mail.Name) error {
 	return err
 }
 
-// handOverNow is HandOver that says how the domain's rows stand after it. That is noted
-// beside what goes on; reads that come later wait for it. First are values of it that
-// were noted to be sent, and were not before.
+// handOverNow is HandOver that says how the domain's rows stand after it. First are values
+// of it that were noted to be sent, and were not before.
 func (m *Module) handOverNow(ctx context.Context, n mail.Name, first []store.RecordValue) (after []store.RecordRow, err error) {
 	lane := m.lanes.of(n)
 	select {
 	case lane <- struct{}{}:
+		return m.handOverIn(ctx, lane, n, first)
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for an earlier hand-over of %s: %w", n, ctx.Err())
 	}
+}
+
+// handOverIn is handOverNow for who has the lane, and gives it back. What became of the
+// records is noted beside what goes on; reads that come later wait for it.
+func (m *Module) handOverIn(ctx context.Context, lane chan struct{}, n mail.Name, first []store.RecordValue) (after []store.RecordRow, err error) {
 	leave := func() { <-lane }
 	defer func() { leave() }()
 	var h handOver
@@ -54,7 +62,7 @@ func (m *Module) handOverNow(ctx context.Context, n mail.Name, first []store.Rec
 		return nil, err
 	}
 	rows, set, now := h.rows, h.set, h.now
-	changes, about := recordChanges(rows, h.first)
+	changes, about := recordChanges(rows, h.first, now)
 	if len(changes)+len(h.over) == 0 {
 		return rows, nil
 	}
@@ -79,6 +87,11 @@ func (m *Module) handOverNow(ctx context.Context, n mail.Name, first []store.Rec
 			is.Offered = set.DNS != mail.DNSByHand && h.offered(was, o)
 			if o.Handed == mail.Pending {
 				is.Due, is.Tries = now.Add(mail.Delay(is.Tries)), is.Tries+1
+			} else if !is.Wanted {
+				is.Due, is.Tries = now.Add(leftoverAgain), is.Tries+1
+				if was.State == mail.Pending {
+					is.Tries = 1
+				}
 			}
 			steps = append(steps, step{was, is})
 		}
@@ -156,7 +169,7 @@ func (h *handOver) read(ctx context.Context, tx *store.Tx, n mail.Name, first []
 		}
 	}
 	for _, r := range h.rows {
-		h.offers = h.offers || r.State == mail.Pending && slices.ContainsFunc(h.rows, func(o store.RecordRow) bool {
+		h.offers = h.offers || r.Turn(h.now) && slices.ContainsFunc(h.rows, func(o store.RecordRow) bool {
 			return o.Wanted && !o.Offered && o.Name == r.Name && o.Type == r.Type
 		})
 	}
@@ -185,9 +198,9 @@ func (h *handOver) offered(r store.RecordRow, o mail.RecordOutcome) bool {
 }
 
 // recordChanges are rows as changes of whole record sets, with the rows that each is
-// about. A set of which nothing is pending is left alone. What is sent for the first
+// about. A set of which nothing has its turn now is left alone. What is sent for the first
 // time is not ours if it stands.
-func recordChanges(rows, first []store.RecordRow) (changes []mail.RecordChange, about [][]store.RecordRow) {
+func recordChanges(rows, first []store.RecordRow, now time.Time) (changes []mail.RecordChange, about [][]store.RecordRow) {
 	for len(rows) > 0 {
 		n := 1
 		for n < len(rows) && rows[n].Name == rows[0].Name && rows[n].Type == rows[0].Type {
@@ -195,7 +208,7 @@ func recordChanges(rows, first []store.RecordRow) (changes []mail.RecordChange, 
 		}
 		set := rows[:n]
 		rows = rows[n:]
-		if !slices.ContainsFunc(set, func(r store.RecordRow) bool { return r.State == mail.Pending }) {
+		if !slices.ContainsFunc(set, func(r store.RecordRow) bool { return r.Turn(now) }) {
 			continue
 		}
 		c := mail.RecordChange{Record: mail.Record{Name: set[0].Name, Type: set[0].Type}, Remove: true}
@@ -211,27 +224,4 @@ func recordChanges(rows, first []store.RecordRow) (changes []mail.RecordChange, 
 		changes, about = append(changes, c), append(about, set)
 	}
 	return changes, about
-}
-
-// handOverSoon begins to hand over what a change wants in DNS, unless the name server
-// had just been silent: then the background does it. What it returns waits for the end,
-// and says how the records of the last domain stand then; none where that is not known.
-func (m *Module) handOverSoon(ctx context.Context, d *deed) (handed func() []store.RecordRow) {
-	if d == nil || d.first == nil {
-		return func() []store.RecordRow { return nil }
-	}
-	end := make(chan []store.RecordRow, 1)
-	go func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverLimit)
-		defer cancel()
-		var rows []store.RecordRow
-		for _, n := range d.dns {
-			var err error
-			if rows, err = m.handOverNow(ctx, n, d.first[n]); err != nil {
-				m.log.Warn().Err(err).Str("domain", n.String()).Msg("records were not handed over; it will be tried again")
-			}
-		}
-		end <- rows
-	}()
-	return func() []store.RecordRow { return <-end }
 }

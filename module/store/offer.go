@@ -20,8 +20,9 @@ type RecordValue struct {
 func (tx *Tx) OfferRecords(ctx context.Context, n mail.Name) (first []RecordValue, err error) {
 	tx.wrote = true
 	err = tx.rows(ctx, `UPDATE record SET offered = 1 WHERE domain = ?1 AND wanted = 1 AND offered = 0 AND EXISTS
-		(SELECT 1 FROM record p WHERE p.domain = ?1 AND p.name = record.name AND p.type = record.type AND p.state = 'pending')
-		RETURNING name, type, value`, []any{n.String()}, func(r *sql.Rows) error {
+		(SELECT 1 FROM record p WHERE p.domain = ?1 AND p.name = record.name AND p.type = record.type
+			AND (p.state = 'pending' OR p.due <= ?2 AND p.`+leftover+`))
+		RETURNING name, type, value`, []any{n.String(), tx.Now.UnixMilli()}, func(r *sql.Rows) error {
 		var v RecordValue
 		err := r.Scan(&v.Name, &v.Type, &v.Value)
 		first = append(first, v)

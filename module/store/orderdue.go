@@ -140,6 +140,7 @@ func (tx *Tx) Due(ctx context.Context, rotate, last time.Duration) (time.Time, e
 			AND `+authorised+`
 		UNION ALL SELECT min(max(expire - ?2, renew)) FROM certificate WHERE `+unvouched+`
 		UNION ALL SELECT min(due) FROM record WHERE state = 'pending'
+		UNION ALL SELECT min(due) FROM record WHERE `+leftover+`
 		UNION ALL SELECT min(max(s.due, r.due)) FROM former_record r JOIN former_server s ON s.id = r.server WHERE r.state = 'pending'
 		UNION ALL SELECT min(due) FROM dkim_key WHERE state <> 'signing'
 		UNION ALL SELECT min(max(due, since + ?1)) FROM dkim_key WHERE state = 'signing' AND ?1 > 0

@@ -177,7 +177,8 @@ func (tx *Tx) RenewNote(ctx context.Context, n mail.Name) error { return tx.rene
 
 // RecordsDue are the domains with values to hand over by now, at most most.
 func (tx *Tx) RecordsDue(ctx context.Context, most int) ([]mail.Name, error) {
-	return tx.names(ctx, `SELECT domain FROM record WHERE state = 'pending' AND due <= ? GROUP BY domain ORDER BY min(due) LIMIT ?`, tx.Now.UnixMilli(), most)
+	return tx.names(ctx, `SELECT domain FROM (SELECT domain, due FROM record WHERE state = 'pending' AND due <= ?1
+		UNION ALL SELECT domain, due FROM record WHERE `+leftover+` AND due <= ?1) GROUP BY domain ORDER BY min(due) LIMIT ?2`, tx.Now.UnixMilli(), most)
 }
 
 // AnyKeys says that some domain has a DKIM key.
