@@ -490,6 +490,9 @@ func TestNameInAnotherOwnersDomainIsRefused(t *testing.T) {
 	change(t, w, as("user1"), "a.example", edit("secure", "on", "secure_alias", "mail.a.example xsub.a.example"))
 	change(t, w, as("admin"), "a.example", edit("secure_alias", "mail.sub.a.example xa.example"))
 	change(t, w, as("user1"), "a.example", edit("ssl_name", "selfsigned", "greylist", "on")) // what stands may stay
+	change(t, w, as("user1"), "a.example", edit("secure_alias", "mail.sub.a.example xa.example", "greylist", "off"))
+	_, err = w.EditDomain(t.Context(), as("user1"), "a.example", edit("secure_alias", "mail.sub.a.example xa.example other.example"))
+	checkError(t, "another one outside", err, mail.Invalid, "secure_alias", "value_secure_alias_outside")
 	checkFollows(t, w)
 	_, err = w.AddDomain(t.Context(), as("user3"), secureOn("c.example"))
 	checkError(t, "beyond the plan", err, mail.Limit, "ssl", "limit_ssl")

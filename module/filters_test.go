@@ -84,6 +84,8 @@ func TestWhatClamdTakesReachesExim(t *testing.T) {
 	put("etc/clamav/clamd.conf", "LocalSocket /run/clamd.sock\nStreamMaxLength 25M\n")
 	told("clamd_size: 26148864\n")
 	put("etc/clamav/clamd.conf", "TCPSocket 3310\nStreamMaxLength 0\n")
+	told("clamd_size: 104792064\n") // what it looks at
+	put("etc/clamav/clamd.conf", "TCPSocket 3310\nStreamMaxLength 0\nAlertExceedsMax yes\n")
 	told("")
 }
 

@@ -13,13 +13,14 @@ import (
 )
 
 const (
-	ordersAtOnce = 4
-	ordersOfOne  = 3               // owner, of these: whose take long hold up nobody else
-	ordersRead   = 64              // of those that are due, at one go
-	orderLimit   = 5 * time.Minute // for one
-	orderGlance  = time.Second     // between two looks for new ones while others are under way
-	orderRest    = 5 * time.Minute // after a fault of our own
-	awayRest     = time.Minute     // for the panel to connect
+	ordersAtOnce  = 4
+	ordersOfOne   = 3               // owner, of these: whose take long hold up nobody else
+	ordersRead    = 64              // of those that are due, at one go
+	orderLimit    = 5 * time.Minute // for one
+	renewalsAgain = time.Minute     // while orders are under way: slow ones of one hold up nobody's renewal
+	orderGlance   = time.Second     // between two looks for new ones while others are under way
+	orderRest     = 5 * time.Minute // after a fault of our own
+	awayRest      = time.Minute     // for the panel to connect
 )
 
 // Ordering says that certificates are being ordered, or to be ordered by now.
@@ -66,8 +67,13 @@ func (m *Module) tidyOrders(ctx context.Context) error {
 func (m *Module) workOff(ctx context.Context) error {
 	ended := make(chan error, ordersAtOnce)
 	tried := map[string]time.Time{}
+	looked := m.db.Now()
 	var failed error
 	for under := 0; ; {
+		if now := m.db.Now(); now.Sub(looked) >= renewalsAgain && ctx.Err() == nil {
+			looked = now
+			failed = errors.Join(failed, m.renewals(ctx), m.dropProofs(ctx))
+		}
 		var next *dueOrder
 		if under < ordersAtOnce && ctx.Err() == nil {
 			var err error

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -355,6 +356,42 @@ func TestSlowOrdersOfOneOwnerLeaveRoomForOthers(t *testing.T) {
 	}
 	for _, n := range append(slow, "z.example") {
 		o.has(t, n, "mail."+n)
+	}
+}
+
+// While somebody's order takes long, certificates of others are renewed all the same.
+func TestSlowOrderHoldsUpNobodysRenewal(t *testing.T) {
+	o := newOrdering(t, "b.example")
+	o.letsencrypt(t, "a.example")
+	o.order(t)
+	first := o.has(t, "a.example", "mail.a.example")
+	goOn, asked := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	o.ca.Stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if body, err := io.ReadAll(r.Body); err == nil {
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			if r.URL.Path == "/order-plz" && strings.Contains(payload(body), "mail.b.example") {
+				once.Do(func() { close(asked) })
+				<-goOn
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+	o.letsencrypt(t, "b.example")
+	ended := make(chan error, 1)
+	go func() { ended <- o.Orders(t.Context()) }()
+	<-asked
+	o.pass(first.Renew.Sub(o.db.Now()) + time.Hour)
+	renewed := func() bool { return !bytes.Equal(o.certificate(t, "a.example").Chain, first.Chain) }
+	for end := time.Now().Add(25 * time.Second); !renewed() && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if !renewed() {
+		t.Error("it waits for the other one")
+	}
+	close(goOn)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
 	}
 }
 

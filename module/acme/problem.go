@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -68,10 +69,14 @@ func (p *Problem) OfAll() bool {
 		return true
 	case RateLimited: // of an order, of names, or of all: there is one type for the three
 		said, _, _ := strings.Cut(strings.ToLower(p.Detail), "http") // addresses of explanations name everything
-		return said == "" || strings.Contains(said, "account") || strings.Contains(said, "ip address")
+		said = quoted.ReplaceAllString(said, "")                     // and names of domains may be any words
+		return strings.TrimSpace(said) == "" || strings.Contains(said, "account") || strings.Contains(said, "ip address")
 	}
 	return false
 }
+
+// quoted is how authorities write the names that a sentence is about.
+var quoted = regexp.MustCompile(`"[^"]*"`)
 
 // sentences are the problem types of RFC 8555 section 6.7 and RFC 9773: the kind
 // and the sentence of each.

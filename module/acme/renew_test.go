@@ -200,6 +200,8 @@ func TestProblemsOfAllOrders(t *testing.T) {
 		{acme.Problem{Kind: acme.RateLimited, Detail: "too many new orders (300) from this account in the last 3h0m0s"}, true},
 		{acme.Problem{Kind: acme.RateLimited, Detail: "too many new registrations (10) from this IP address in the last 3h0m0s"}, true},
 		{acme.Problem{Kind: acme.RateLimited, Detail: `too many certificates (50) already issued for "example.com" in the last 168h0m0s: see https://letsencrypt.org/docs/rate-limits/#new-orders-per-account`}, false},
+		{acme.Problem{Kind: acme.RateLimited, Detail: `too many certificates (50) already issued for "accounts.example.com" in the last 168h0m0s`}, false},
+		{acme.Problem{Kind: acme.RateLimited, Detail: `too many failed authorizations (5) for "ip address.example.com" in the last 1h0m0s`}, false},
 	} {
 		if got := c.p.OfAll(); got != c.want {
 			t.Errorf("%s %q: %v", c.p.Kind, c.p.Detail, got)

@@ -3,6 +3,8 @@ package files_test
 import (
 	"fmt"
 	"net/textproto"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -125,6 +127,50 @@ func virusIsRefused(t *testing.T, clamd *lab.Filter) {
 	if p, err := x.PanicLog(); err != nil || strings.Count(p, "\n") != strings.Count(p, "malware acl condition") {
 		t.Errorf("panic log: %v\n%s", err, p)
 	}
+}
+
+// Beyond MaxFileSize clamd says that all is well and has not looked: no such letter passes.
+func TestLetterThatTheScannerDoesNotLookAtDoesNotPass(t *testing.T) {
+	clamd := lab.StartClamd(t, "StreamMaxLength 10M", "MaxFileSize 1M")
+	told := mail.DefaultFilters()
+	told.Clamd, _ = mail.ParseFilterAddr(clamd.Addr)
+	told.ClamdStream = clamdIn(t, "StreamMaxLength 10M\nMaxFileSize 1M\n")
+	root := lab.NewRoot(t)
+	lab.PutDomain(t, root, "on.example", filtered("avcheck")...)
+	putFilters(t, root, judges{clamd: clamd}, "clamd_size: "+told.Lines()["clamd_size"])
+	x := lab.Start(t, root, lab.Options{})
+	padding := slices.Repeat([]string{strings.Repeat("x", 99)}, 20_000)
+	for want, words := range map[string][]string{
+		"552 5.3.4 the letter is too large to be scanned for viruses": append([]string{lab.Virus}, padding...),
+		hasVirus: append([]string{lab.Virus}, padding[:9_000]...),
+	} {
+		if got := sent(t, x, "x@on.example", letterOf(words...)); got != want {
+			t.Errorf("%d lines: %s, want %s", len(words), got, want)
+		}
+	}
+}
+
+// clamdIn is what a server's clamd takes, by its configuration.
+func clamdIn(t *testing.T, conf string) int64 {
+	t.Helper()
+	root := lab.NewRoot(t)
+	for _, dir := range []string{"usr/sbin", "etc/clamav"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lab.Put(t, root, "usr/sbin/clamd", "")
+	lab.Put(t, root, "etc/clamav/clamd.conf", conf)
+	tree, err := files.OpenTree(root, files.Debian)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tree.Close() }()
+	found, err := tree.FindFilters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.ClamdStream
 }
 
 // A letter that clamd never takes is no letter for another time.

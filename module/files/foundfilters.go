@@ -46,7 +46,7 @@ func (t *Tree) FindFilters() (mail.FoundFilters, error) {
 		}
 		*each.to, _ = mail.ParseFilterAddr(each.read(text)) // what Exim cannot ask is not there
 		if each.to == &f.Clamd {
-			f.ClamdStream = clamdStream(text)
+			f.ClamdStream = clamdTakes(text)
 		}
 	}
 	if network, path := f.Clamd.Dial(); network == "unix" && path != "" && !t.readsSpool("clamav") && !t.readsSpool("clamscan") {
@@ -169,9 +169,28 @@ func clamdAddr(text []byte) string {
 	return set["LocalSocket"]
 }
 
-// clamdStream is StreamMaxLength: what clamd takes by TCP at most, in bytes; 0: any.
-func clamdStream(text []byte) int64 {
-	number, unit := strings.ToLower(clamdSettings(text)["StreamMaxLength"]), 0
+// clamdTakes is how large a letter clamd takes and looks at, in bytes; 0: any. By TCP it
+// breaks off beyond StreamMaxLength; which way it is asked, mailparam may say otherwise
+// than its configuration. Beyond MaxFileSize and MaxScanSize it does not look, and says
+// that all is well, unless AlertExceedsMax has it say otherwise.
+func clamdTakes(text []byte) (most int64) {
+	set := clamdSettings(text)
+	limits := []int64{clamdSize(set["StreamMaxLength"], mail.DefaultClamdStream)}
+	if !slices.Contains([]string{"yes", "true", "1"}, strings.ToLower(set["AlertExceedsMax"])) {
+		limits = append(limits, clamdSize(set["MaxFileSize"], 100<<20), clamdSize(set["MaxScanSize"], 400<<20))
+	}
+	for _, n := range limits {
+		if n > 0 && (most == 0 || n < most) {
+			most = n
+		}
+	}
+	return most
+}
+
+// clamdSize is a size as clamd.conf has it; 0: any.
+func clamdSize(number string, otherwise int64) int64 {
+	number = strings.ToLower(number)
+	unit := 0
 	for i, u := range []string{"k", "m", "g"} {
 		if n, is := strings.CutSuffix(number, u); is {
 			number, unit = n, 10*(i+1)
@@ -179,7 +198,7 @@ func clamdStream(text []byte) int64 {
 	}
 	n, err := strconv.ParseUint(number, 10, 32)
 	if err != nil {
-		return mail.DefaultClamdStream // clamd would not start with nonsense
+		return otherwise // clamd would not start with nonsense
 	}
 	return int64(n) << unit
 }

@@ -67,16 +67,20 @@ func TestWhatClamdTakesIsRead(t *testing.T) {
 	for text, want := range map[string]int64{
 		"":                       100 << 20,
 		"StreamMaxLength 25M\n":  25 << 20,
-		"StreamMaxLength 0\n":    0,
+		"StreamMaxLength 0\n":    100 << 20,
 		"StreamMaxLength 1000\n": 1000,
-		"StreamMaxLength 2k\nStreamMaxLength 9M\n":      2 << 10,
-		"#StreamMaxLength 1M\nStreamMaxLength \"3m\"\n": 3 << 20,
-		"StreamMaxLength 5G":                            5 << 30,
-		"StreamMaxLength x\n":                           100 << 20,
-		"StreamMaxLength -1M\n":                         100 << 20,
-		"MaxFileSize 1M\n":                              100 << 20,
+		"StreamMaxLength 2k\nStreamMaxLength 9M\n":            2 << 10,
+		"#StreamMaxLength 1M\nStreamMaxLength \"3m\"\n":       3 << 20,
+		"StreamMaxLength 5G":                                  100 << 20,
+		"StreamMaxLength x\n":                                 100 << 20,
+		"StreamMaxLength -1M\n":                               100 << 20,
+		"MaxFileSize 1M\n":                                    1 << 20,
+		"MaxScanSize 2M\n":                                    2 << 20,
+		"StreamMaxLength 9M\nMaxFileSize 3M\nMaxScanSize 0\n": 3 << 20,
+		"StreamMaxLength 9M\nMaxFileSize 3M\nMaxScanSize 2M\nAlertExceedsMax true\n": 9 << 20,
+		"StreamMaxLength 0\nMaxFileSize 0\nMaxScanSize 0\n":                          0,
 	} {
-		if got := clamdStream([]byte(text)); got != want {
+		if got := clamdTakes([]byte(text)); got != want {
 			t.Errorf("%q: %d, want %d", text, got, want)
 		}
 	}
@@ -86,7 +90,7 @@ func TestWhatClamdTakesIsRead(t *testing.T) {
 		at     mail.FilterAddr
 		stream int64
 		want   string
-	}{{tcp, 25 << 20, "26148864"}, {tcp, 1000, "500"}, {tcp, 0, ""}, {socket, 25 << 20, ""}, {mail.FilterAddr{}, 25 << 20, ""}} {
+	}{{tcp, 25 << 20, "26148864"}, {tcp, 1000, "500"}, {tcp, 0, ""}, {socket, 25 << 20, "26148864"}, {mail.FilterAddr{}, 25 << 20, ""}} {
 		f := mail.DefaultFilters()
 		f.Clamd, f.ClamdStream = c.at, c.stream
 		if got := f.Lines()["clamd_size"]; got != c.want {

@@ -200,7 +200,7 @@ func (e DomainEdit) applySecure(d *Domain, f Facts) error {
 			return wrong("secure_alias", *e.SecureAlias, "value_secure_alias")
 		}
 		for _, n := range ns {
-			if !n.Within(d.Name) && f.Actor != LevelAdmin {
+			if !n.Within(d.Name) && f.Actor != LevelAdmin && !slices.Contains(d.SecureAlias, n) { // what the administrator allowed stays
 				return wrong("secure_alias", n.String(), "value_secure_alias_outside", "domain", d.Name.Unicode())
 			}
 		}

@@ -14,7 +14,7 @@ type Filters struct {
 	Spamd    FilterAddr
 	Clamd    FilterAddr
 
-	ClamdStream int64 // bytes of what clamd takes by TCP at most; 0: any
+	ClamdStream int64 // bytes of a letter that clamd takes and looks at, at most; 0: any
 
 	SpamMark   int  // tenths of a point from which a letter is filed as junk
 	SpamReject int  // tenths of a point from which it is refused
@@ -109,7 +109,7 @@ func (f Filters) Lines() map[string]string {
 		lines["clamd"] = f.Clamd.scanner()
 		lines["clamd_ping"] = f.Clamd.readsocket()
 	}
-	if f.Clamd.tcp.IsValid() && f.ClamdStream > 0 {
+	if !f.Clamd.IsZero() && f.ClamdStream > 0 {
 		lines["clamd_size"] = strconv.FormatInt(f.ClamdStream-min(envelopeSize, f.ClamdStream/2), 10)
 	}
 	return lines

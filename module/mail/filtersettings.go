@@ -43,7 +43,7 @@ func (c FilterChoice) of(found FilterAddr) FilterAddr {
 type FoundFilters struct {
 	Postgrey, Spamd, Clamd FilterAddr
 
-	ClamdStream int64 // bytes of what clamd takes by TCP at most (StreamMaxLength); 0: any
+	ClamdStream int64 // bytes of a letter that clamd takes and looks at, at most; 0: any
 }
 
 // DefaultClamdStream is what clamd takes by TCP where its configuration does not say
