@@ -27,8 +27,11 @@ var schemaWake string
 //go:embed schema5.sql
 var schemaPerhaps string
 
+//go:embed schema6.sql
+var schemaTheirs string
+
 // schemas lead from each version of the schema to the next.
-var schemas = []string{schema, schemaZones, schemaCertificates, schemaWake, schemaPerhaps}
+var schemas = []string{schema, schemaZones, schemaCertificates, schemaWake, schemaPerhaps, schemaTheirs}
 
 // A database holds the core's users, parameters, zones and certificates.
 type database struct{ sql *sql.DB }

@@ -13,18 +13,19 @@ import (
 // alone says whether the records that d adds get along with those that the server has
 // of others, by the rules of a module's records in a zone. What people wrote is held
 // against them only where one record makes another count for nothing (SPF, DMARC, DKIM);
-// what the server does not say is not held against anything.
-func (s *updateServer) alone(ctx context.Context, d difference) error {
+// what the server does not say is not held against anything. Standing are records of
+// modules among those that d adds that the server has already.
+func (s *updateServer) alone(ctx context.Context, d difference) (standing []record, err error) {
 	type at struct{ name, typ string }
 	asked := map[at]bool{}
 	for _, r := range d.add {
-		if asked[at{r.name, r.typ}] || !r.exacting() {
+		if asked[at{r.name, r.typ}] || !r.exacting() && r.module == "" {
 			continue
 		}
 		asked[at{r.name, r.typ}] = true
 		there, err := s.there(ctx, r.name, r.typ)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		ours := func(o record) bool {
 			return slices.ContainsFunc(slices.Concat(d.add, d.remove, d.stay), func(r record) bool {
@@ -44,11 +45,16 @@ func (s *updateServer) alone(ctx context.Context, d difference) error {
 				others = append(others, o)
 			}
 		}
+		for _, o := range d.add {
+			if o.module != "" && slices.ContainsFunc(there, func(t record) bool { return o.name == t.name && o.typ == t.typ && o.answered() == t.value }) {
+				standing = append(standing, o)
+			}
+		}
 		if conflicting(set, mine, others) != nil {
-			return fmt.Errorf("pass on to %s: %w: another %s record stands at %s there", s.addr, errContent, r.kind(), r.name)
+			return nil, fmt.Errorf("pass on to %s: %w: another %s record stands at %s there", s.addr, errContent, r.kind(), r.name)
 		}
 	}
-	return nil
+	return standing, nil
 }
 
 // exacting says that not everything of others can stand beside r.

@@ -176,11 +176,12 @@ func (z *zones) exchange(ctx context.Context, s *updateServer, zone string) erro
 		if err != nil || part.empty() {
 			return cmp.Or(err, failure)
 		}
-		if err = s.alone(ctx, part); err == nil {
+		of := part.names()
+		if part, err = z.asked(ctx, s, zone, part); err == nil && !part.empty() {
 			err = z.send(ctx, s, zone, part)
 		}
 		sent = difference{}
-		switch of := part.names(); {
+		switch {
 		case err == nil:
 			sent, took = part, true
 		case !errors.Is(err, errContent):
@@ -195,6 +196,21 @@ func (z *zones) exchange(ctx context.Context, s *updateServer, zone string) erro
 			}
 		}
 	}
+}
+
+// asked returns a part without the records that the server has of others: they are not
+// sent, lest they get another TTL, or are taken away when ours go. An error says that
+// the part may not be sent.
+func (z *zones) asked(ctx context.Context, s *updateServer, zone string, part difference) (difference, error) {
+	standing, err := s.alone(ctx, part)
+	if err != nil || len(standing) == 0 {
+		return part, err
+	}
+	err = z.view(ctx, func(ctx context.Context, t *zoneTx) (err error) {
+		part, err = t.noteTheirs(ctx, s.addr, zone, part, standing)
+		return err
+	})
+	return part, err
 }
 
 // send sends one part. That the server may have it is noted before: where its answer is
