@@ -70,14 +70,40 @@ func (r record) answered() string {
 	return r.value
 }
 
+// ask asks over the connection of the question before: a far server takes long to make one.
+func (s *updateServer) ask(ctx context.Context, m *dns.Msg) (answer *dns.Msg, err error) {
+	client := dns.Client{Net: "tcp", Timeout: updateLimit}
+	if s.asking != nil {
+		if answer, _, err = client.ExchangeWithConnContext(ctx, m, s.asking); err == nil {
+			return answer, nil
+		}
+		s.hangUp() // the server may have, and is called once more
+	}
+	if s.asking, err = client.DialContext(ctx, s.addr); err != nil {
+		s.asking = nil
+		return nil, err
+	}
+	if answer, _, err = client.ExchangeWithConnContext(ctx, m, s.asking); err != nil {
+		s.hangUp()
+	}
+	return answer, err
+}
+
+// hangUp ends the connection that questions go over.
+func (s *updateServer) hangUp() {
+	if s.asking != nil {
+		s.asking.Close()
+		s.asking = nil
+	}
+}
+
 // there returns the records of that name and type that stand at the server; texts are
 // as the library escapes them.
 func (s *updateServer) there(ctx context.Context, name, typ string) ([]record, error) {
 	m := new(dns.Msg)
 	m.SetQuestion(dns.Fqdn(name), dns.StringToType[typ])
 	m.RecursionDesired = false
-	client := dns.Client{Net: "tcp", Timeout: updateLimit}
-	answer, _, err := client.ExchangeContext(ctx, m, s.addr)
+	answer, err := s.ask(ctx, m)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w: %w", s.addr, errUnreached, err)
 	}

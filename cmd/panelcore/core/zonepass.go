@@ -131,17 +131,25 @@ func (z *zones) attempt(ctx context.Context, zone string) error {
 	if err != nil || s == nil {
 		return err
 	}
+	defer s.hangUp()
 	if err = z.exchange(ctx, s, zone); err == nil {
 		z.hold.release()
 		return nil
 	}
-	if ctx.Err() != nil {
+	if over(ctx) {
 		return nil // the next look goes on where this one ended
 	}
 	if errors.Is(err, errUnreached) {
 		z.hold.failed(z.now())
 	}
 	return errors.Join(err, z.failed(context.WithoutCancel(ctx), zone, err))
+}
+
+// over says that ctx has ended, or is about to: what is sent or read until then may say
+// so first.
+func over(ctx context.Context) bool {
+	end, ends := ctx.Deadline()
+	return ctx.Err() != nil || ends && !time.Now().Before(end)
 }
 
 // failed notes why a zone was not passed on. One that the server refuses is tried
@@ -163,6 +171,13 @@ func (z *zones) failed(ctx context.Context, zone string, why error) error {
 // mostRefused bounds how many names are tried one by one before the server takes one.
 const mostRefused = 20
 
+// firstNames is how many names are in the first part; each part is twice the last one
+// while the server takes less than quickPart for it. So a far one takes some each time.
+const (
+	firstNames = 5
+	quickPart  = passLimit / 5
+)
+
 // exchange sends what differs, part by part, until nothing does. What the server
 // took is noted before the next part.
 // When it refuses a part, its names are sent one by one, so that one that cannot be
@@ -170,8 +185,9 @@ const mostRefused = 20
 func (z *zones) exchange(ctx context.Context, s *updateServer, zone string) error {
 	var sent difference
 	var failure error // the first refusal
-	refused, names, took := map[string]bool{}, maxUpdateRecords, false
+	refused, names, took, alone := map[string]bool{}, firstNames, false, false
 	for {
+		began := time.Now() // the time of the day, not the core's
 		part, err := z.next(ctx, s, zone, sent, refused, names)
 		if err != nil || part.empty() {
 			return cmp.Or(err, failure)
@@ -184,10 +200,13 @@ func (z *zones) exchange(ctx context.Context, s *updateServer, zone string) erro
 		switch {
 		case err == nil:
 			sent, took = part, true
+			if !alone && time.Since(began) < quickPart {
+				names = min(2*names, maxUpdateRecords)
+			}
 		case !errors.Is(err, errContent):
 			return err
 		case len(of) > 1:
-			names = 1
+			names, alone = 1, true
 		default:
 			failure = cmp.Or(failure, err)
 			maps.Copy(refused, of)

@@ -36,6 +36,8 @@ type updateServer struct {
 	key       string // absolute; empty: none
 	secret    string
 	algorithm string
+
+	asking *dns.Conn // that questions go over; nil: none
 }
 
 // newUpdateServer reads the parameters; nil: no server is set. The error is an *Error
