@@ -11,14 +11,16 @@ import (
 	"maildomain/module/store"
 )
 
-// Forget is told by the panel what is not so any more as it said: "users", "params" or
-// "certificates", and may be all for any other word. A panel that was left alone, for it did
+// Forget is told by the panel what is not so any more as it said: "users", "params",
+// "certificates" or "zones", and may be all for any other word. A panel that was left alone, for it did
 // not answer, is asked again: it has just spoken.
 func (m *Module) Forget(what string) {
 	m.spoken.Add(1)
 	m.doubtAfter.Store(0)
 	m.certificates.after.Store(0)
-	if what != "users" && what != "params" {
+	if what == "zones" {
+		m.replaced.Store(true)
+	} else if what != "users" && what != "params" {
 		m.certificates.doubt.Store(true)
 	}
 	if what != "certificates" {
@@ -71,6 +73,9 @@ const doubtRest = time.Minute
 const followed = "records_follow"
 
 func (m *Module) follow(ctx context.Context) error {
+	if err := m.placeAnew(ctx); err != nil {
+		return err
+	}
 	facts, err := m.publication(ctx)
 	if err != nil {
 		return err
@@ -127,6 +132,27 @@ func (m *Module) follow(ctx context.Context) error {
 		if err := m.followPlan(ctx, o); err != nil {
 			return fmt.Errorf("follow the plan of %s: %w", o, err)
 		}
+	}
+	return nil
+}
+
+// placeAnew has all records handed over once more when the panel has other zones: one
+// that was made anew has none of them.
+func (m *Module) placeAnew(ctx context.Context) error {
+	if !m.replaced.Swap(false) {
+		return nil
+	}
+	err := m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+		tx.Aside()
+		set, err := settings(ctx, tx)
+		if err != nil || set.DNS != mail.DNSByCore {
+			return err
+		}
+		return tx.RetryAllRecords(ctx)
+	})
+	if err != nil {
+		m.replaced.Store(true)
+		return fmt.Errorf("have records handed over to other zones: %w", err)
 	}
 	return nil
 }

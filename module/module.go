@@ -44,6 +44,7 @@ type Module struct {
 	certificates ownFollowed                   // of owners, in the panel
 	silentUntil  atomic.Int64                  // no change waits for DNS before then, ms since 1970
 	doubt        atomic.Bool                   // the panel may have other settings and plans than what rows say
+	replaced     atomic.Bool                   // the panel has other zones than when records were handed over
 	following    atomic.Bool                   // Follow is under way
 	spoken       atomic.Int64                  // counts what the panel said by itself
 	settled      atomic.Pointer[mail.Settings] // as read last; nil: to be read

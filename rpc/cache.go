@@ -125,8 +125,12 @@ func (c *cache) keepSettings(at uint64, p *wire.Params) {
 	}
 }
 
-// forget drops what is remembered of users or of params; of both for any other word.
+// forget drops what is remembered of users or of params; of both for any other word but
+// zones, of which nothing is.
 func (c *cache) forget(what string) {
+	if what == "zones" {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.gen++

@@ -64,7 +64,7 @@ type Cancel struct {
 
 // Invalidate tells the module to forget what it cached from the core.
 type Invalidate struct {
-	What string `json:"what"` // users, params, certificates
+	What string `json:"what"` // users, params, certificates, zones
 }
 
 // Health is how the module is.

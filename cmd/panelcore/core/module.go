@@ -34,6 +34,7 @@ type module struct {
 	attempt *attempt      // the dialling that is going on; nil for none
 	known   wire.Register // the last registration; no functions: none yet
 	closing bool          // no dialling begins any more
+	zones   bool          // there were others while it was not connected
 }
 
 // An attempt is one dialling that several callers can wait for.
@@ -154,13 +155,18 @@ func (m *module) connect(a *attempt) {
 	m.mu.Lock()
 	a.conn, a.err = c, err
 	m.attempt = nil
+	// The same process may have been connected before, and missed a change.
+	missed := []string{"users", "params", "certificates"}
 	if err == nil {
 		m.current = c
+		if m.zones {
+			missed = append(missed, "zones")
+		}
+		m.zones = false
 	}
 	m.mu.Unlock()
 	if err == nil {
-		// The same process may have been connected before, and missed a change.
-		m.tell("users", "params", "certificates")
+		m.tell(missed...)
 	}
 	close(a.done)
 }
@@ -234,6 +240,7 @@ func (c *Core) wake(what string) {
 		m.mu.Lock()
 		connected := m.current != nil && !m.current.isClosed()
 		if !connected {
+			m.zones = m.zones || what == "zones"
 			m.dialling() // it is told at the connection
 		}
 		m.mu.Unlock()

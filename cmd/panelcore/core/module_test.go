@@ -216,6 +216,16 @@ func TestModuleIsToldOfChanges(t *testing.T) {
 		t.Fatal(got)
 	}
 	paneltest.Eventually(t, "told of the parameters", func() bool { return told("params") == 2 })
+	for i, call := range [][]string{
+		{"zone.edit", "name", "new.example", "server", "ns.example", "sok", "ok"},
+		{"zone.delete", "elid", "new.example"},
+		{"zone.edit", "name", "new.example", "server", "ns.example", "sok", "ok"},
+	} {
+		if got := p.As(t, "admin", call[0], call[1:]...); !strings.HasPrefix(got, "OK") {
+			t.Fatal(got)
+		}
+		paneltest.Eventually(t, "told of the zones by "+call[0], func() bool { return told("zones") == i+1 })
+	}
 }
 
 // TestModuleThatAnswersNothingIsLeft: calls that are given up hold their places, as

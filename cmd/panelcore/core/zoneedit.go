@@ -94,6 +94,9 @@ func (c *Core) editZone(ctx context.Context, _ Caller, r Request) (*Answer, erro
 		return nil, err
 	}
 	c.zones.passOnSoon(z.name)
+	if elid == "" {
+		c.wake("zones")
+	}
 	return ok(z.name), nil
 }
 
@@ -143,8 +146,8 @@ func (c *Core) setZone(z *zone, p map[string]string) error {
 	return nil
 }
 
-// deleteZones deletes zones with all of their records; modules hand theirs over again
-// when there is a zone again.
+// deleteZones deletes zones with all of their records; modules are told, and hand theirs
+// over again when there is a zone again.
 func (c *Core) deleteZones(ctx context.Context, _ Caller, r Request) (*Answer, error) {
 	a := ok("")
 	for _, name := range elids(r.Params["elid"]) {
@@ -168,6 +171,7 @@ func (c *Core) deleteZones(ctx context.Context, _ Caller, r Request) (*Answer, e
 	if len(a.Done) == 0 {
 		return nil, missed("nozone", "")
 	}
+	c.wake("zones")
 	return a, nil
 }
 
