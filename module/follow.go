@@ -12,8 +12,8 @@ import (
 )
 
 // Forget is told by the panel what is not so any more as it said: "users", "params",
-// "certificates" or "zones", and may be all for any other word. A panel that was left alone, for it did
-// not answer, is asked again: it has just spoken.
+// "certificates" or "zones", and may be all but the last for any other word. A panel that
+// was left alone, for it did not answer, is asked again: it has just spoken.
 func (m *Module) Forget(what string) {
 	m.spoken.Add(1)
 	m.doubtAfter.Store(0)

@@ -25,5 +25,5 @@ func TestZoneMadeAnewGetsTheRecordsAgain(t *testing.T) {
 	}
 	w.Must(t, "admin", "zone.delete", "elid", "example.com")
 	w.Must(t, "admin", "zone.edit", "name", "example.com", "owner", "user1", "server", "ns.example.net", "sok", "ok")
-	soon(t, w, "the records stand in the new zone", func() bool { return len(placed()) == before })
+	soon(t, w, "the records stand in the new zone", func() bool { return len(placed()) >= before })
 }
