@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -184,13 +185,14 @@ func (m *Module) overHTTP(ask *dns.Asker, w *wish) (h acme.HTTP, done func(), _ 
 			},
 		}
 	}
-	h.Check = acme.Reach(m.lookAt(ask))
+	h.Check = acme.Reach(m.lookAt(ask, w.params.ServerIPs))
 	return h, done, nil
 }
 
 // lookAt dials web servers at the addresses that name servers say now: what the system
-// remembers may be of an hour ago.
-func (m *Module) lookAt(ask *dns.Asker) dns.Dialer {
+// remembers may be of an hour ago. What strangers cannot reach is not looked at: whose name
+// it is would have this server ask others behind its router, and be told what they answer.
+func (m *Module) lookAt(ask *dns.Asker, ours []netip.Addr) dns.Dialer {
 	if m.orders.reach != nil {
 		return m.orders.reach
 	}
@@ -205,12 +207,25 @@ func (m *Module) lookAt(ask *dns.Asker) dns.Dialer {
 		}
 		err = &net.DNSError{Err: "it has no address", Name: host, IsNotFound: true}
 		for _, a := range as {
+			if !lookable(a, ours) { // nobody knows, then: the authority decides
+				err = &net.OpError{Op: "dial", Net: network, Err: syscall.EHOSTUNREACH}
+				continue
+			}
 			if conn, err = new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
 				return conn, nil
 			}
 		}
 		return nil, err
 	}
+}
+
+// sharedSpace is between providers and their customers (RFC 6598).
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+
+// lookable says that an address is this server's, or one that everybody can reach.
+func lookable(a netip.Addr, ours []netip.Addr) bool {
+	a = a.Unmap()
+	return slices.Contains(ours, a) || a.IsGlobalUnicast() && !a.IsPrivate() && !sharedSpace.Contains(a)
 }
 
 // tryHTTP finds out whether a proof would be seen: it puts one that is of no use, and
