@@ -75,11 +75,15 @@ func contactText(a mail.Address) string {
 }
 
 // forgetAccount has the account looked up anew, with its key: the authority did not
-// know it by its address.
+// know it by its address. Where it does not know it by its key either, or has closed it,
+// the next order opens another.
 func forgetAccount(ctx context.Context, tx *store.Tx, directory string) error {
 	a, found, err := tx.Account(ctx, directory)
 	if err != nil || !found {
 		return err
+	}
+	if a.URL == "" {
+		return tx.DropAccount(ctx, directory)
 	}
 	a.URL = ""
 	return tx.PutAccount(ctx, a)

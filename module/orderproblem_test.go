@@ -674,3 +674,30 @@ func TestOrdersAreTriedAgainWithTheSettingsThatTheyFailedFor(t *testing.T) {
 	o.order(t)
 	o.has(t, "b.example", "mail.b.example")
 }
+
+// An account that the authority has closed is given up, and with the next tries another
+// takes its place.
+func TestAccountThatWasClosedIsReplaced(t *testing.T) {
+	o := newOrdering(t, "b.example")
+	o.letsencrypt(t, "a.example")
+	o.order(t)
+	o.has(t, "a.example", "mail.a.example")
+	was := o.account(t)
+	id := was[strings.LastIndexByte(was, '/')+1:]
+	closed := o.ca.Store.GetAccountByID(id)
+	closed.Status = "deactivated"
+	if err := o.ca.Store.UpdateAccountByID(id, closed); err != nil {
+		t.Fatal(err)
+	}
+	o.letsencrypt(t, "b.example")
+	for range 2 {
+		o.order(t)
+		o.waits(t, "b.example", "bad_account", "acme_account")
+		o.pass(25 * time.Hour)
+	}
+	o.order(t)
+	o.has(t, "b.example", "mail.b.example")
+	if now := o.account(t); now == was || now == "" {
+		t.Errorf("the account is %q still", now)
+	}
+}

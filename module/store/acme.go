@@ -32,6 +32,12 @@ func (tx *Tx) PutAccount(ctx context.Context, a AccountRow) error {
 	return err
 }
 
+// DropAccount forgets the account at a directory, with its key.
+func (tx *Tx) DropAccount(ctx context.Context, directory string) error {
+	_, err := tx.exec(ctx, `DELETE FROM acme_account WHERE directory = ?`, directory)
+	return err
+}
+
 // An Event is something that an authority counts.
 type Event string
 
