@@ -701,3 +701,33 @@ func TestAccountThatWasClosedIsReplaced(t *testing.T) {
 		t.Errorf("the account is %q still", now)
 	}
 }
+
+// A private key that the authority does not take, as one that is known to others, is not
+// tried again.
+func TestKeyThatTheAuthorityDoesNotTakeIsReplaced(t *testing.T) {
+	o := newOrdering(t)
+	o.letsencrypt(t, "a.example")
+	was := o.certificate(t, "a.example").Key
+	o.ca.Stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if !strings.HasPrefix(r.URL.Path, "/finalize-order/") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.Header().Set("Replay-Nonce", "bm9uY2U")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"type":"urn:ietf:params:acme:error:badCSR","detail":"public key is forbidden","status":400}`)
+	})
+	o.order(t)
+	row := o.waits(t, "a.example", "refused", "acme_key")
+	if row.URL != "" || len(row.Key) == 0 || bytes.Equal(row.Key, was) {
+		t.Errorf("the next key: %+v", row)
+	}
+	o.ca.Stand(nil)
+	o.pass(2 * time.Hour)
+	o.order(t)
+	if c := o.has(t, "a.example", "mail.a.example"); !bytes.Equal(c.Key, row.Key) {
+		t.Error("it is of another key than that which was made for it")
+	}
+	o.ordered(t, 2)
+}

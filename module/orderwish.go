@@ -121,6 +121,9 @@ func (w *wish) fresh(now time.Time) bool {
 // key is the one to use again, so that a renewal is one rename for the servers; nil: a
 // new one is made. What an owner brought is the owner's.
 func (w *wish) key() []byte {
+	if w.order.URL == "" && len(w.order.Key) > 0 { // the one before was not taken
+		return bytes.Clone(w.order.Key)
+	}
 	if w.have.Source != mail.SelfSigned && w.have.Source != mail.LetsEncrypt {
 		return nil
 	}
@@ -184,6 +187,13 @@ func (m *Module) unfilled(ctx context.Context, w wish, why error) error {
 	now := m.db.Now()
 	o := was
 	o.Step = ""
+	var fresh []byte
+	if is && p.Text == "acme_key" { // it may be known to be in wrong hands: it is not used again
+		var err error
+		if fresh, err = mail.NewKey(); err != nil {
+			return err
+		}
+	}
 	if is && w.away && p.Kind == acme.NotHere { // it connects in a moment, or is restarted
 		is, o.Due = false, now.Add(awayRest)
 		why = nil
@@ -194,7 +204,7 @@ func (m *Module) unfilled(ctx context.Context, w wish, why error) error {
 		o.Due = acme.NextTry(o.Failures, p.Again, now)
 		o.Kind, o.Text, o.Args, o.Detail = string(p.Kind), p.Text, p.Args, p.Detail
 		if p.CountsAsFailure() { // that order came to nothing
-			o.URL, o.Key, o.Part = "", nil, nil
+			o.URL, o.Key, o.Part = "", fresh, nil
 		} else if p.Kind == acme.NotHere {
 			o.Due = w.beforeItEnds(o.Due, p.Again, now)
 		}

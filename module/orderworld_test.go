@@ -1,6 +1,7 @@
 package module
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -195,8 +197,31 @@ func (o *ordering) has(t *testing.T, name string, want ...string) store.Certific
 	if !c.Renew.After(o.db.Now()) || !c.Renew.Before(c.Expire) {
 		t.Errorf("to be renewed at %v, ends at %v", c.Renew, c.Expire)
 	}
+	if name != mail.ServerCertificate {
+		o.served(t, c, want)
+	}
 	o.clean(t)
 	return c
+}
+
+// served holds that Exim and Dovecot read just that certificate for these names.
+func (o *ordering) served(t *testing.T, c store.CertificateRow, names []string) {
+	t.Helper()
+	for _, n := range names {
+		at := o.sni(t, n)
+		if at == "" {
+			t.Errorf("%s is shown nothing of its own", n)
+			continue
+		}
+		for _, dir := range []string{"etc/exim4/ssl", "etc/dovecot/certs"} {
+			for ending, want := range map[string][]byte{".crt": c.Chain, ".key": c.Key} {
+				b, err := os.ReadFile(filepath.Join(o.dir, dir, at+ending))
+				if err != nil || !bytes.Contains(b, bytes.TrimSpace(want)) {
+					t.Errorf("%s/%s%s for %s is another: %v", dir, at, ending, n, err)
+				}
+			}
+		}
+	}
 }
 
 // clean holds that no proof is left anywhere.

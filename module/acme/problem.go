@@ -92,6 +92,8 @@ var sentences = map[string]struct {
 	"userActionRequired":      {BadAccount, "acme_action"},
 	"rejectedIdentifier":      {Refused, "acme_rejected"},
 	"unsupportedIdentifier":   {Refused, "acme_rejected"},
+	"badCSR":                  {Refused, "acme_key"},
+	"badPublicKey":            {Refused, "acme_key"},
 	"unauthorized":            {Unproven, "acme_unauthorized"},
 	"incorrectResponse":       {Unproven, "acme_unauthorized"},
 	"dns":                     {Unproven, "acme_dns"},
