@@ -156,22 +156,24 @@ const (
 
 func (s *Server) waitUp(log string) error {
 	end := time.After(startLimit)
-	for {
+	for over := false; ; {
 		b, err := os.ReadFile(log)
 		if err != nil {
 			return err
 		}
 		text := string(b)
-		if strings.Contains(text, "address in use") || strings.Contains(text, "could not listen") {
+		switch {
+		case strings.Contains(text, "address in use"), strings.Contains(text, "could not listen"), strings.Contains(text, "unable to listen"):
 			s.Stop()
 			return fmt.Errorf("start BIND: address in use\n%s", text)
-		}
-		if strings.Contains(text, " running\n") {
+		case over:
+			return fmt.Errorf("start BIND: it ended at once\n%s", text)
+		case strings.Contains(text, " running\n"):
 			return nil
 		}
 		select {
 		case <-s.run.exited:
-			return fmt.Errorf("start BIND: it ended at once\n%s", text)
+			over = true // what it said last is read yet
 		case <-end:
 			s.Stop()
 			return fmt.Errorf("start BIND: not up after %s\n%s", startLimit, text)
