@@ -60,11 +60,12 @@ func (w *wish) provable() (most []mail.Name) {
 
 // partly chooses how a certificate for those names of a domain is proved that can be,
 // where that is worth an order: the others wait alone, and keep none from being renewed.
-// Why is what is wrong with these, and the error where there is nothing to order.
+// What was begun for more names is given up. Why is what is wrong with these, and the
+// error where there is nothing to order.
 func (m *Module) partly(ctx context.Context, dir acme.Directory, a acme.Account, w *wish, why error) (s acme.Solver, done func(), err error) {
 	for range partTries {
 		part := w.provable()
-		if w.order.URL != "" || w.order.Domain == mail.ServerCertificate || len(part) == 0 || len(part) == len(w.names()) || !w.gains(part, m.db.Now()) {
+		if w.resumed || w.order.Domain == mail.ServerCertificate || len(part) == 0 || len(part) == len(w.names()) || !w.gains(part, m.db.Now()) {
 			break
 		}
 		w.part, w.wrong = part, nil
@@ -92,7 +93,8 @@ func (w *wish) gains(part []mail.Name, now time.Time) bool {
 	case goodFor(&w.have, lost, now):
 		return false
 	}
-	return !chain.CoversAll(part) || w.have.Source == mail.LetsEncrypt && !w.have.Renew.After(now)
+	due := !w.have.Renew.IsZero() && !w.have.Renew.After(now) || w.have.Renew.IsZero() && !now.Before(soonEnds(chain))
+	return !chain.CoversAll(part) || w.have.Source == mail.LetsEncrypt && due
 }
 
 // goodFor says that a certificate which somebody vouches for is for one of names, and

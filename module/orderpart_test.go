@@ -2,7 +2,10 @@ package module
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -152,6 +155,30 @@ func TestOrderForSomeNamesSurvivesACrash(t *testing.T) {
 	}
 }
 
+// What was begun for all names is given up when one of them is lost before it is proved.
+func TestOrderBegunForANameThatIsLostGoesOnWithTheOthers(t *testing.T) {
+	o := newOrdering(t, "a.example\nmail A 127.0.0.1\nimap 60 A 127.0.0.1\n")
+	o.set(t, "dns", "none", "acme_challenge", "http-01")
+	show := o.panel.HTTP01
+	o.panel.HTTP01 = func(ctx context.Context, put bool, token, text string) error {
+		if put && !strings.HasPrefix(token, "try-") {
+			return errors.New("the panel has trouble")
+		}
+		return show(ctx, put, token, text)
+	}
+	o.letsencrypt(t, "a.example", "secure_alias", "mail.a.example imap.a.example")
+	o.order(t)
+	if row := o.waits(t, "a.example", "not_here", "acme_panel"); row.URL == "" {
+		t.Fatalf("nothing is begun: %+v", row)
+	}
+	o.panel.HTTP01 = show
+	o.edited(t, "a.example", []string{"imap.a.example. 60 IN A 127.0.0.1"}, nil)
+	o.pass(2 * time.Hour)
+	o.order(t)
+	o.partly(t, "a.example", []string{"mail.a.example"}, "imap.a.example")
+	o.ordered(t, 2)
+}
+
 // What an owner brought, and is good for a name that would be lost, does not give way.
 func TestGainOfAnOrderForSomeNames(t *testing.T) {
 	now := time.Now()
@@ -182,7 +209,12 @@ func TestGainOfAnOrderForSomeNames(t *testing.T) {
 		"over":                          {certificate(mail.LetsEncrypt, over, "mail.a.example", "imap.a.example"), true},
 		"the owner's, for both":         {certificate("mine", later, "mail.a.example", "imap.a.example"), false},
 		"the owner's, for the lost one": {certificate("mine", later, "imap.a.example"), false},
-		"for another name":              {certificate(mail.LetsEncrypt, later, "pop.a.example"), true},
+		"put back, to be left alone": {func() store.CertificateRow {
+			c := certificate(mail.LetsEncrypt, later, "mail.a.example")
+			c.Renew = time.Time{}
+			return c
+		}(), false},
+		"for another name": {certificate(mail.LetsEncrypt, later, "pop.a.example"), true},
 	} {
 		w := wish{order: store.OrderRow{Names: ns("imap.a.example", "mail.a.example")}, have: c.have}
 		if got := w.gains(ns("mail.a.example"), now); got != c.want {
