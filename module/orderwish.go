@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -280,37 +279,3 @@ func putOff(ctx context.Context, tx *store.Tx, o store.OrderRow, again time.Time
 }
 
 const mostPutOff = 1000
-
-// lastParams are the server's settings: the panel's, or as it gave them last where it
-// is not there.
-func (m *Module) lastParams(ctx context.Context) (p mail.Params, set mail.Settings, away bool, err error) {
-	p, set, err = m.params(ctx)
-	if err == nil {
-		return p, set, m.alone, nil
-	}
-	kept, known, fault := m.keptParams(ctx)
-	if fault != nil || !known {
-		return p, set, true, errors.Join(err, fault)
-	}
-	set, err = m.Settings(ctx)
-	return ownParams(kept, set), set, true, err
-}
-
-// panelParams is the setting that holds the panel's settings as they were last.
-const panelParams = "panel_params"
-
-func (m *Module) keptParams(ctx context.Context) (p mail.Params, known bool, err error) {
-	var text string
-	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
-		set, err := tx.Settings(ctx)
-		text = set[panelParams]
-		return err
-	})
-	if err != nil || text == "" {
-		return p, false, err
-	}
-	if err := json.Unmarshal([]byte(text), &p); err != nil {
-		return p, false, fmt.Errorf("read the panel's settings as they were last: %w", err)
-	}
-	return p, true, nil
-}

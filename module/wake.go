@@ -2,7 +2,6 @@ package module
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -86,33 +85,4 @@ func (m *Module) WithoutPanel() {
 			return p, err
 		},
 	}
-}
-
-// keepParams keeps the panel's settings for when it is not there.
-func (m *Module) keepParams(ctx context.Context) error {
-	p, err := m.panel.Params(ctx)
-	if err != nil {
-		return err
-	}
-	text, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
-	known := false
-	err = m.db.View(ctx, func(ctx context.Context, tx *store.Tx) error {
-		set, err := tx.Settings(ctx)
-		known = set[panelParams] == string(text)
-		return err
-	})
-	if err != nil || known {
-		return err
-	}
-	err = m.db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
-		tx.Aside()
-		return tx.Set(ctx, panelParams, string(text))
-	})
-	if err != nil {
-		return fmt.Errorf("keep the panel's settings: %w", err)
-	}
-	return nil
 }
