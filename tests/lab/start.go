@@ -2,8 +2,10 @@ package lab
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"maildomain/tests/sink"
 )
@@ -30,7 +32,8 @@ func Prepare(t testing.TB, root string, o Options) *Exim {
 		NeedDovecot(t)
 	}
 	o.Root = root
-	if o.Dir == "" {
+	own := o.Dir == ""
+	if own {
 		o.Dir = t.TempDir()
 	}
 	var letters *sink.Server
@@ -58,8 +61,19 @@ func Prepare(t testing.TB, root string, o Options) *Exim {
 		if t.Failed() {
 			x.show(t)
 		}
+		if own {
+			x.removeDir()
+		}
 	})
 	return x
+}
+
+// removeDir removes the directory of the test. An Exim that a program of the test called may
+// be delivering in the background yet, and writes there for a moment.
+func (x *Exim) removeDir() {
+	for end := time.Now().Add(30 * time.Second); os.RemoveAll(x.opts.Dir) != nil && time.Now().Before(end); {
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 func (x *Exim) show(t testing.TB) {
